@@ -1,0 +1,182 @@
+#include <unroll/autograd/check/gradients.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+std::string name_of(const Parameter<double>& p) { return p.path().empty() ? "(unnamed)" : p.path(); }
+
+std::string index_text(const Shape& shape, Index flat) {
+  std::string text;
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    text = fmt::format("{}{}{}", flat % shape[d], text.empty() ? "" : ", ", text);
+    flat /= shape[d];
+  }
+  return "[" + text + "]";
+}
+
+double evaluate(const ScalarProgram& loss, std::uint64_t seed) {
+  Tape<double> tape(seed);
+  return loss(tape).item();
+}
+
+/// df/ds at s = 0 of a function of one variable, by differences of fourth order.
+template <class F>
+double slope(F f, double step) {
+  const double a = f(step) - f(-step), b = f(2 * step) - f(-2 * step);
+  return (8 * a - b) / (12 * step);
+}
+
+class Checker {
+ public:
+  Checker(const ScalarProgram& loss, const std::vector<Parameter<double>*>& parameters,
+          const GradientCheckOptions& options)
+      : loss_(loss), parameters_(parameters), options_(options), rng_(options.seed + 1) {}
+
+  GradientReport run() {
+    if (!differentiate()) return report_;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) check_entries(i);
+    for (int k = 0; k < options_.projections && !parameters_.empty(); ++k) check_projection(k);
+    if (report_.worst.error > options_.tolerance)
+      fail(fmt::format("the gradient of {} at {} is {:.12g}, differences give {:.12g} (relative error {:.2g})",
+                       report_.worst.parameter, report_.worst.index, report_.worst.analytic, report_.worst.numeric,
+                       report_.worst.error));
+    return report_;
+  }
+
+ private:
+  void fail(std::string problem) {
+    report_.passed = false;
+    report_.problems.push_back(std::move(problem));
+  }
+
+  bool differentiate() {
+    Tape<double> tape(options_.seed);
+    const Var<double> y = loss_(tape);
+    value_ = y.item();
+    if (!std::isfinite(value_)) {
+      const auto where = tape.find_nonfinite();
+      fail(fmt::format("the loss is {}: {}", value_, where ? where->message() : "no value on the tape is"));
+      return false;
+    }
+    if (const double again = evaluate(loss_, options_.seed); again != value_) {
+      fail(fmt::format("the loss is not the same each time: {} and {}", value_, again));
+      return false;
+    }
+    for (const Parameter<double>* used : tape.used_parameters())
+      if (std::find(parameters_.begin(), parameters_.end(), used) == parameters_.end())
+        fail(fmt::format("parameter {} {} was used but is not listed: is it missing from `fields`?", name_of(*used),
+                         fmt::format("{}", used->shape())));
+    Gradients<double> gradients;
+    if (tape.node(y.index()).grad != nullptr) tape.backward(y, gradients);
+    for (Parameter<double>* p : parameters_) {
+      const Gradient<double>& g = gradients.of(*p);
+      if (g.empty() && !options_.may_be_unused && !p->frozen())
+        fail(fmt::format("the loss does not depend on parameter {}", name_of(*p)));
+      analytic_.push_back(g.values());
+    }
+    return true;
+  }
+
+  double step_for(double x) const { return options_.step > 0 ? options_.step : 2e-4 * std::max(1.0, std::abs(x)); }
+
+  /// Errors below what rounding of the loss makes of a difference quotient do not count.
+  double noise(double step) const { return 64 * 2.3e-16 * std::max(1.0, std::abs(value_)) / step; }
+
+  void check_entries(std::size_t i) {
+    Parameter<double>& p = *parameters_[i];
+    if (p.frozen()) return;
+    double scale = 0;
+    for (const double g : analytic_[i]) scale = std::max(scale, std::abs(g));
+    const Index size = p.shape().size();
+    const Index count = std::min(size, options_.most_entries);
+    for (Index k = 0; k < count; ++k) {
+      const Index at = count == size ? k : rng_.below(size);
+      const double x = p.value().data()[at], step = step_for(x);
+      const double numeric = slope(
+          [&](double s) {
+            p.edit().data()[at] = x + s;
+            const double v = evaluate(loss_, options_.seed);
+            p.edit().data()[at] = x;
+            return v;
+          },
+          step);
+      const double analytic = analytic_[i].data()[at];
+      const double error = relative(analytic, numeric, scale, step);
+      ++report_.entries;
+      if (error > report_.worst.error || report_.worst.parameter.empty())
+        report_.worst = {name_of(p), index_text(p.shape(), at), analytic, numeric, error};
+    }
+  }
+
+  void check_projection(int k) {
+    std::vector<Tensor<double>> before, direction;
+    double analytic = 0, scale = 0, length = 0;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      before.push_back(parameters_[i]->value());
+      direction.push_back(before.back());
+      for (double& d : direction.back()) {
+        d = parameters_[i]->frozen() ? 0 : rng_.normal();
+        length += d * d;
+      }
+    }
+    length = std::sqrt(std::max(length, 1e-300));
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      for (std::size_t j = 0; j < before[i].size(); ++j) {
+        direction[i].data()[j] /= length;
+        const double term = direction[i].data()[j] * analytic_[i].data()[j];
+        analytic += term;
+        scale += std::abs(term);
+      }
+    const double step = step_for(0);
+    const double numeric = slope(
+        [&](double s) {
+          for (std::size_t i = 0; i < parameters_.size(); ++i) {
+            Tensor<double>& value = parameters_[i]->edit();
+            for (std::size_t j = 0; j < before[i].size(); ++j)
+              value.data()[j] = before[i].data()[j] + s * direction[i].data()[j];
+          }
+          return evaluate(loss_, options_.seed);
+        },
+        step);
+    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i]->edit() = before[i];
+    const double error = relative(analytic, numeric, scale, step);
+    report_.worst_projection = std::max(report_.worst_projection, error);
+    if (error > options_.tolerance)
+      fail(fmt::format("along random direction {} the derivative is {:.12g}, differences give {:.12g}", k, analytic,
+                       numeric));
+  }
+
+  double relative(double analytic, double numeric, double scale, double step) const {
+    const double difference = std::abs(analytic - numeric);
+    if (!(difference > noise(step))) return std::isnan(difference) ? INFINITY : 0;
+    return difference / std::max({std::abs(analytic), std::abs(numeric), scale});
+  }
+
+  const ScalarProgram& loss_;
+  const std::vector<Parameter<double>*>& parameters_;
+  const GradientCheckOptions& options_;
+  Rng rng_;
+  double value_ = 0;
+  std::vector<Tensor<double>> analytic_;
+  GradientReport report_;
+};
+
+}  // namespace
+
+std::string GradientReport::text() const {
+  std::string text = fmt::format("{}: {} entries compared, worst {} at {}: analytic {:.12g}, numeric {:.12g} ({:.2g})\n",
+                                 passed ? "gradients agree" : "gradients DISAGREE", entries, worst.parameter, worst.index,
+                                 worst.analytic, worst.numeric, worst.error);
+  for (const std::string& p : problems) text += "  " + p + "\n";
+  return text;
+}
+
+GradientReport check_gradients(const ScalarProgram& loss, const std::vector<Parameter<double>*>& parameters,
+                               const GradientCheckOptions& options) {
+  return Checker(loss, parameters, options).run();
+}
+
+}  // namespace unroll::inline UNROLL_ISA

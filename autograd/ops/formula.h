@@ -1,0 +1,525 @@
+#pragma once
+
+#include <string>
+
+#include <unroll/autograd/ops/record.h>
+#include <unroll/autograd/tensor/simd.h>
+
+// Element-wise operators build an expression of handles. It is computed when it becomes a Var, as one node:
+// the forward kernel evaluates the tree for one register of elements at a time; the backward kernel
+// evaluates it again and sweeps the adjoint down the same tree, adding into the gradient of each leaf.
+//
+// A rule of an element-wise op is a struct with a `name`, `forward(x...)` and `backward(dy, x..., y)`, both
+// generic over a scalar and a register of scalars; backward returns the adjoint of x, or for two or
+// three operands a std::array of them. `apply(rule, x...)` makes a formula of it.
+
+namespace unroll::inline UNROLL_ISA {
+namespace detail {
+
+template <Real T>
+struct Leaf;
+
+template <class E>
+Var<typename E::scalar> record_formula(const E& e);
+
+/// What all formulas share: they can be read, which computes them.
+template <class E>
+struct FormulaOf : FormulaBase {
+  auto record() const { return record_formula(static_cast<const E&>(*this)); }
+  Shape shape() const { return record().shape(); }
+  auto value() const { return record().value(); }
+  auto item() const { return record().item(); }
+};
+
+/// An array, or a parameter that gets its place on the tape when the formula is computed.
+template <Real T>
+struct Leaf : FormulaOf<Leaf<T>> {
+  using scalar = T;
+  static constexpr int leaves = 1;
+  Var<T> var;
+  const Parameter<T>* parameter = nullptr;
+
+  void collect(Leaf** out) { *out = this; }
+  static Shape extents(const Shape* leaf) { return *leaf; }
+  static std::string describe() { return "x"; }
+
+  template <class V>
+  struct Trace {
+    V y;
+  };
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] V eval(const Cursor& c) const {
+    return c.template load<I>();
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
+    return {c.template load<I>()};
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>&, const V& dy) const {
+    c.template add<I>(dy);
+  }
+};
+
+/// A number in a formula.
+template <Real T>
+struct Number : FormulaOf<Number<T>> {
+  using scalar = T;
+  static constexpr int leaves = 0;
+  T number = T(0);
+
+  void collect(Leaf<T>**) {}
+  static Shape extents(const Shape*) { return {}; }
+  static std::string describe() { return "c"; }
+
+  template <class V>
+  struct Trace {
+    V y;
+  };
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] V eval(const Cursor&) const {
+    return V(number);
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] Trace<V> trace(const Cursor&) const {
+    return {V(number)};
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void sweep(Cursor&, const Trace<V>&, const V&) const {}
+};
+
+template <class F, class A>
+struct Unary : FormulaOf<Unary<F, A>> {
+  using scalar = typename A::scalar;
+  static constexpr int leaves = A::leaves;
+  [[no_unique_address]] F f;
+  A a;
+  Unary(F rule, A operand) : f(rule), a(operand) {}
+
+  void collect(Leaf<scalar>** out) { a.collect(out); }
+  static Shape extents(const Shape* leaf) { return A::extents(leaf); }
+  static std::string describe() { return std::string(F::name) + "(" + A::describe() + ")"; }
+
+  template <class V>
+  struct Trace {
+    V y;
+    typename A::template Trace<V> a;
+  };
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] V eval(const Cursor& c) const {
+    return f.forward(a.template eval<I, V>(c));
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
+    const auto ta = a.template trace<I, V>(c);
+    return {f.forward(ta.y), ta};
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>& t, const V& dy) const {
+    a.template sweep<I, V>(c, t.a, f.backward(dy, t.a.y, t.y));
+  }
+};
+
+template <class F, class A, class B>
+struct Binary : FormulaOf<Binary<F, A, B>> {
+  using scalar = typename A::scalar;
+  static constexpr int leaves = A::leaves + B::leaves;
+  [[no_unique_address]] F f;
+  A a;
+  B b;
+  Binary(F rule, A left, B right) : f(rule), a(left), b(right) {}
+
+  void collect(Leaf<scalar>** out) {
+    a.collect(out);
+    b.collect(out + A::leaves);
+  }
+  static Shape extents(const Shape* leaf) {
+    return broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name);
+  }
+  static std::string describe() {
+    return std::string(F::name) + "(" + A::describe() + ", " + B::describe() + ")";
+  }
+
+  template <class V>
+  struct Trace {
+    V y;
+    typename A::template Trace<V> a;
+    typename B::template Trace<V> b;
+  };
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] V eval(const Cursor& c) const {
+    return f.forward(a.template eval<I, V>(c), b.template eval<I + A::leaves, V>(c));
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
+    const auto ta = a.template trace<I, V>(c);
+    const auto tb = b.template trace<I + A::leaves, V>(c);
+    return {f.forward(ta.y, tb.y), ta, tb};
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>& t, const V& dy) const {
+    const std::array<V, 2> d = f.backward(dy, t.a.y, t.b.y, t.y);
+    a.template sweep<I, V>(c, t.a, d[0]);
+    b.template sweep<I + A::leaves, V>(c, t.b, d[1]);
+  }
+};
+
+template <class F, class A, class B, class C>
+struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
+  using scalar = typename A::scalar;
+  static constexpr int leaves = A::leaves + B::leaves + C::leaves;
+  [[no_unique_address]] F f;
+  A a;
+  B b;
+  C c;
+  Ternary(F rule, A x, B y, C z) : f(rule), a(x), b(y), c(z) {}
+
+  void collect(Leaf<scalar>** out) {
+    a.collect(out);
+    b.collect(out + A::leaves);
+    c.collect(out + A::leaves + B::leaves);
+  }
+  static Shape extents(const Shape* leaf) {
+    return broadcast(broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name),
+                     C::extents(leaf + A::leaves + B::leaves), F::name);
+  }
+  static std::string describe() {
+    return std::string(F::name) + "(" + A::describe() + ", " + B::describe() + ", " + C::describe() + ")";
+  }
+
+  template <class V>
+  struct Trace {
+    V y;
+    typename A::template Trace<V> a;
+    typename B::template Trace<V> b;
+    typename C::template Trace<V> c;
+  };
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] V eval(const Cursor& cursor) const {
+    return f.forward(a.template eval<I, V>(cursor), b.template eval<I + A::leaves, V>(cursor),
+                     c.template eval<I + A::leaves + B::leaves, V>(cursor));
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] Trace<V> trace(const Cursor& cursor) const {
+    const auto ta = a.template trace<I, V>(cursor);
+    const auto tb = b.template trace<I + A::leaves, V>(cursor);
+    const auto tc = c.template trace<I + A::leaves + B::leaves, V>(cursor);
+    return {f.forward(ta.y, tb.y, tc.y), ta, tb, tc};
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void sweep(Cursor& cursor, const Trace<V>& t, const V& dy) const {
+    const std::array<V, 3> d = f.backward(dy, t.a.y, t.b.y, t.c.y, t.y);
+    a.template sweep<I, V>(cursor, t.a, d[0]);
+    b.template sweep<I + A::leaves, V>(cursor, t.b, d[1]);
+    c.template sweep<I + A::leaves + B::leaves, V>(cursor, t.c, d[2]);
+  }
+};
+
+// Kernels
+
+/// How one leaf is walked while the rows of the result are.
+template <Real T>
+struct Walk {
+  const T* value;
+  T* grad;  // null: nobody wants it
+  std::array<Index, Shape::max_rank> steps;  // elements to the next index of each leading axis of the result
+  bool is_vector;                            // adjacent columns; otherwise one element serves the row
+};
+
+/// The rows of the result; `flat` when all leaves lie as the result does, which is then one long row.
+struct Rows {
+  Index rows = 1, cols = 1;
+  int axes = 0;
+  std::array<Index, Shape::max_rank> extents{};
+  bool flat = false;
+};
+
+/// Classifies the leaves of a formula against the shape of its result, once per kernel call.
+template <Real T>
+Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks,
+             bool with_gradients);
+
+/// Moves all leaves to the next row.
+template <Real T>
+void next_row(const Rows& rows, std::array<Index, Shape::max_rank>& at, std::span<Walk<T>> walks) {
+  for (int axis = rows.axes - 1; axis >= 0; --axis) {
+    const auto d = static_cast<std::size_t>(axis);
+    const bool wraps = ++at[d] == rows.extents[d];
+    for (Walk<T>& w : walks) {
+      const Index move = wraps ? -w.steps[d] * (rows.extents[d] - 1) : w.steps[d];
+      w.value += move;
+      if (w.grad != nullptr) w.grad += move;
+    }
+    if (!wraps) return;
+    at[d] = 0;
+  }
+}
+
+/// One register of every leaf, at column `j`.
+template <Real T, int N, bool Flat>
+struct Cursor {
+  std::span<Walk<T>> walks;
+  Batch<T>* sums = nullptr;  // of leaves that are no vectors
+  Index j = 0;
+
+  template <int I>
+  [[gnu::always_inline]] Batch<T> load() const {
+    const Walk<T>& w = walks[I];
+    if constexpr (!Flat)
+      if (!w.is_vector) return Batch<T>(*w.value);
+    return Batch<T>::load_unaligned(w.value + j);
+  }
+  template <int I>
+  [[gnu::always_inline]] void add(const Batch<T>& d) {
+    const Walk<T>& w = walks[I];
+    if (w.grad == nullptr) return;
+    if constexpr (!Flat)
+      if (!w.is_vector) {
+        sums[I] += d;
+        return;
+      }
+    (Batch<T>::load_unaligned(w.grad + j) + d).store_unaligned(w.grad + j);
+  }
+};
+
+/// The last elements of a row, as registers that are padded with copies of the first of them.
+template <Real T, int N>
+struct Tail {
+  static constexpr auto width = static_cast<std::size_t>(lanes<T>);
+  std::array<std::array<T, width>, N> values, grads{};
+  std::array<Walk<T>, N> walks;
+
+  Tail(std::span<const Walk<T>> row, Index j, Index count) {
+    for (std::size_t i = 0; i < N; ++i) {
+      const T* from = row[i].value + (row[i].is_vector ? j : 0);
+      values[i].fill(*from);
+      if (row[i].is_vector) std::copy_n(from, count, values[i].begin());
+      walks[i] = {values[i].data(), row[i].grad == nullptr ? nullptr : grads[i].data(), {}, true};
+    }
+  }
+  void add_to(std::span<const Walk<T>> row, Index j, Index count) const {
+    for (std::size_t i = 0; i < N; ++i)
+      if (row[i].grad != nullptr)
+        for (Index k = 0; k < count; ++k) row[i].grad[row[i].is_vector ? j + k : 0] += grads[i][static_cast<std::size_t>(k)];
+  }
+};
+
+template <class E, Real T, int N>
+[[gnu::noinline]] void tail_forward(const E& e, std::span<const Walk<T>> row, Index j, Index count, T* y) {
+  Tail<T, N> tail(row, j, count);
+  const Cursor<T, N, false> cursor{tail.walks};
+  std::array<T, Tail<T, N>::width> out;
+  e.template eval<0, Batch<T>>(cursor).store_unaligned(out.data());
+  std::copy_n(out.begin(), count, y + j);
+}
+
+template <bool Flat, class E, Real T, int N>
+void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
+  Cursor<T, N, Flat> cursor{walks};
+  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
+    e.template eval<0, Batch<T>>(cursor).store_unaligned(y + cursor.j);
+  if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y);
+}
+
+template <class E, Real T, int N>
+[[gnu::noinline]] void tail_backward(const E& e, std::span<const Walk<T>> row, Index j, Index count, const T* dy) {
+  Tail<T, N> tail(row, j, count);
+  Cursor<T, N, false> cursor{tail.walks};
+  std::array<T, Tail<T, N>::width> d{};
+  std::copy_n(dy + j, count, d.begin());
+  const auto trace = e.template trace<0, Batch<T>>(cursor);
+  e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(d.data()));
+  tail.add_to(row, j, count);
+}
+
+template <bool Flat, class E, Real T, int N>
+void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols) {
+  std::array<Batch<T>, N> sums;
+  if constexpr (!Flat) sums.fill(Batch<T>(T(0)));
+  Cursor<T, N, Flat> cursor{walks, sums.data()};
+  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>) {
+    const auto trace = e.template trace<0, Batch<T>>(cursor);
+    e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(dy + cursor.j));
+  }
+  if constexpr (!Flat)
+    for (std::size_t i = 0; i < N; ++i)
+      if (!walks[i].is_vector && walks[i].grad != nullptr) *walks[i].grad += simd::total(sums[i]);
+  if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, dy);
+}
+
+/// A computed formula, as the tape keeps it.
+template <class E>
+struct FormulaRule {
+  using T = typename E::scalar;
+  static constexpr int leaves = E::leaves;
+  E e;
+
+  std::array<Var<T>, leaves> vars() const {
+    E copy = e;
+    std::array<Leaf<T>*, leaves> leaf;
+    copy.collect(leaf.data());
+    std::array<Var<T>, leaves> result;
+    for (std::size_t i = 0; i < leaves; ++i) result[i] = leaf[i]->var;
+    return result;
+  }
+  void forward(Var<T> y, std::span<const Var<T>> vars) const {
+    const View<T> out = result(y);
+    if (out.size() == 0) return;
+    std::array<Walk<T>, leaves> walks;
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
+    if (rows.flat) return row_forward<true, E, T, leaves>(e, walks, out.data, out.size());
+    std::array<Index, Shape::max_rank> at{};
+    for (Index r = 0; r < rows.rows; ++r) {
+      row_forward<false, E, T, leaves>(e, walks, out.data + r * out.stride, rows.cols);
+      next_row<T>(rows, at, walks);
+    }
+  }
+  static void backward(const void* rule, Var<T> y) {
+    const auto& self = *static_cast<const FormulaRule*>(rule);
+    const View<T> dy = gradient(y);
+    std::array<Walk<T>, leaves> walks;
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), self.vars(), walks, true);
+    if (rows.flat) return row_backward<true, E, T, leaves>(self.e, walks, dy.data, dy.size());
+    std::array<Index, Shape::max_rank> at{};
+    for (Index r = 0; r < rows.rows; ++r) {
+      row_backward<false, E, T, leaves>(self.e, walks, dy.data + r * dy.stride, rows.cols);
+      next_row<T>(rows, at, walks);
+    }
+  }
+  static constexpr Op<T> op{"formula", &backward, &E::describe};
+};
+
+template <class E>
+Var<typename E::scalar> record_formula(const E& formula) {
+  using T = typename E::scalar;
+  constexpr std::size_t count = E::leaves;
+  static_assert(count > 0, "a formula of numbers alone has no tape");
+  E e = formula;
+  std::array<Leaf<T>*, count> leaf;
+  e.collect(leaf.data());
+  Tape<T>* tape = nullptr;
+  for (const Leaf<T>* l : leaf)
+    if (tape == nullptr && l->parameter == nullptr) tape = &l->var.tape();
+  require<TapeError>(tape != nullptr, "formula: parameters alone have no tape; enter one with tape.use(parameter)");
+  std::array<Var<T>, count> vars;
+  std::array<Shape, count> shapes;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (leaf[i]->parameter != nullptr) *leaf[i] = Leaf<T>{{}, tape->use(*leaf[i]->parameter), nullptr};
+    vars[i] = leaf[i]->var;
+    shapes[i] = tape->checked(vars[i], "formula").shape;
+  }
+  if constexpr (std::same_as<E, Leaf<T>>) {
+    return vars[0];
+  } else {
+    Shape shape;
+    try {
+      shape = E::extents(shapes.data());
+    } catch (const ShapeError& error) {
+      throw ShapeError(tape->located(error.what(), vars));
+    }
+    const Var<T> y = tape->append(FormulaRule<E>::op, shape, vars);
+    const FormulaRule<E> rule{e};
+    rule.forward(y, vars);
+    tape->keep_rule(y, rule);
+    return y;
+  }
+}
+
+template <Real T>
+Leaf<T> operand(const Var<T>& v) {
+  return {{}, v, nullptr};
+}
+template <Real T>
+Leaf<T> operand(const Parameter<T>& p) {
+  return {{}, {}, &p};
+}
+template <Formula E>
+E operand(const E& e) {
+  return e;
+}
+
+template <class X>
+inline constexpr bool is_handle = false;
+template <class T>
+inline constexpr bool is_handle<Var<T>> = true;
+template <class T>
+inline constexpr bool is_handle<Parameter<T>> = true;
+
+extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, bool);
+extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
+                             bool);
+
+}  // namespace detail
+
+/// What an op takes: a value on a tape, a parameter, or a formula of them.
+template <class X>
+concept Operand = Formula<X> || detail::is_handle<X>;
+
+template <class X>
+concept Numeric = std::is_arithmetic_v<X>;
+
+/// A formula of a rule and its operands.
+template <class F, Operand A>
+auto apply(F f, const A& a) {
+  using X = decltype(detail::operand(a));
+  return detail::Unary<F, X>(f, detail::operand(a));
+}
+template <class F, Operand A, Operand B>
+auto apply(F f, const A& a, const B& b) {
+  static_assert(std::same_as<typename A::scalar, typename B::scalar>, "float and double do not mix");
+  return detail::Binary<F, decltype(detail::operand(a)), decltype(detail::operand(b))>(
+      f, detail::operand(a), detail::operand(b));
+}
+template <class F, Operand A, Numeric N>
+auto apply(F f, const A& a, N n) {
+  using T = typename A::scalar;
+  return apply(f, a, detail::Number<T>{{}, static_cast<T>(n)});
+}
+template <class F, Numeric N, Operand B>
+auto apply(F f, N n, const B& b) {
+  using T = typename B::scalar;
+  return apply(f, detail::Number<T>{{}, static_cast<T>(n)}, b);
+}
+template <class F, Operand A, Operand B, Operand C>
+auto apply(F f, const A& a, const B& b, const C& c) {
+  return detail::Ternary<F, decltype(detail::operand(a)), decltype(detail::operand(b)),
+                         decltype(detail::operand(c))>(f, detail::operand(a), detail::operand(b),
+                                                       detail::operand(c));
+}
+
+/// The value of an operand that knows its tape; a formula is computed.
+template <Real T>
+Var<T> as_var(const Var<T>& v) {
+  return v;
+}
+template <Formula E>
+auto as_var(const E& e) {
+  return e.record();
+}
+
+/// The values of several operands on the tape of the first that has one.
+template <Operand... X>
+auto on_one_tape(const X&... x) {
+  using T = std::common_type_t<typename X::scalar...>;
+  std::array<Var<T>, sizeof...(X)> vars;
+  Tape<T>* tape = nullptr;
+  std::size_t i = 0;
+  const auto enter = [&]<class A>(const A& a) {
+    if constexpr (!std::same_as<A, Parameter<T>>) {
+      vars[i] = as_var(a);
+      if (tape == nullptr) tape = &vars[i].tape();
+    }
+    ++i;
+  };
+  (enter(x), ...);
+  require<TapeError>(tape != nullptr, "parameters alone have no tape; enter one with tape.use(parameter)");
+  i = 0;
+  const auto enter_parameter = [&]<class A>(const A& a) {
+    if constexpr (std::same_as<A, Parameter<T>>) vars[i] = tape->use(a);
+    ++i;
+  };
+  (enter_parameter(x), ...);
+  return vars;
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,233 @@
+#include <unroll/autograd/ops/layout.h>
+#include <unroll/autograd/ops/linalg.h>
+
+namespace unroll::inline UNROLL_ISA::detail {
+namespace {
+
+Trans flag(bool transposed) { return transposed ? Trans::yes : Trans::no; }
+
+/// d(left) += dy right^T of the product left right, with the parameter's transposed copy where there is one.
+template <Real T>
+void add_left_gradient(Var<T> left, Var<T> right, View<const T> dy) {
+  Tape<T>& tape = left.tape();
+  if (!wanted(left)) return;
+  const auto [d, fresh] = tape.claim_gradient(left.index());
+  const Node<T>& n = tape.node(right.index());
+  const Parameter<T>* parameter = tape.parameter_of(right.index());
+  if (parameter != nullptr && n.shape == parameter->shape())
+    gemm<T>(Trans::no, dy, Trans::no, parameter->transposed(), d, !fresh);
+  else
+    gemm<T>(Trans::no, dy, Trans::yes, values(right), d, !fresh);
+}
+
+template <Real T>
+struct MatMul {
+  static constexpr const char* name = "matmul";
+  Var<T> a, b;
+  Transposed transposed;
+
+  void forward(Var<T> y) const {
+    gemm<T>(flag(transposed.a), values(a), flag(transposed.b), values(b), result(y), false);
+  }
+  void backward(Var<T> y) const {
+    Tape<T>& tape = y.tape();
+    const View<const T> dy = gradient(y), x = values(a), w = values(b);
+    if (!transposed.a) {
+      if (!transposed.b)
+        add_left_gradient(a, b, dy);
+      else if (wanted(a)) {
+        const auto [d, fresh] = tape.claim_gradient(a.index());
+        gemm<T>(Trans::no, dy, Trans::no, w, d, !fresh);
+      }
+      if (wanted(b)) {
+        if (transposed.b)
+          tape.defer_product(b.index(), dy, x);
+        else
+          tape.defer_product(b.index(), x, dy);
+      }
+      return;
+    }
+    if (wanted(a)) gemm<T>(flag(transposed.b), w, Trans::yes, dy, gradient(a), true);
+    if (wanted(b)) {
+      if (transposed.b)
+        gemm<T>(Trans::yes, dy, Trans::yes, x, gradient(b), true);
+      else
+        gemm<T>(Trans::no, x, Trans::no, dy, gradient(b), true);
+    }
+  }
+};
+
+template <Real T>
+struct Affine {
+  static constexpr const char* name = "affine";
+  Var<T> x, w, bias;
+
+  void forward(Var<T> y) const {
+    const View<T> out = result(y);
+    const T* const b = values(bias).data;
+    for (Index r = 0; r < out.rows; ++r) std::copy_n(b, out.cols, out.row(r));
+    gemm<T>(Trans::no, values(x), Trans::no, values(w), out, true);
+  }
+  void backward(Var<T> y) const {
+    const View<const T> dy = gradient(y);
+    add_left_gradient(x, w, dy);
+    if (wanted(w)) y.tape().defer_product(w.index(), values(x), dy);
+    if (wanted(bias)) {
+      T* const db = gradient(bias).data;
+      for (Index r = 0; r < dy.rows; ++r) simd::add_scaled(T(1), dy.row(r), db, dy.cols);
+    }
+  }
+};
+
+template <Real T>
+struct AddMM {
+  static constexpr const char* name = "addmm";
+  Var<T> x, h, w;
+  bool in_place;
+
+  void forward(Var<T> y) const {
+    const View<T> out = result(y);
+    if (!in_place) {
+      const View<const T> from = values(x);
+      for (Index r = 0; r < out.rows; ++r) std::copy_n(from.row(r), out.cols, out.row(r));
+    }
+    gemm<T>(Trans::no, values(h), Trans::no, values(w), out, true);
+  }
+  void backward(Var<T> y) const {
+    const View<const T> dy = gradient(y);
+    if (!in_place && wanted(x)) {
+      const View<T> dx = gradient(x);
+      for (Index r = 0; r < dy.rows; ++r) simd::add_scaled(T(1), dy.row(r), dx.row(r), dy.cols);
+    }
+    add_left_gradient(h, w, dy);
+    if (wanted(w)) y.tape().defer_product(w.index(), values(h), dy);
+  }
+};
+
+template <Real T>
+struct BatchedMatMul {
+  static constexpr const char* name = "batched_matmul";
+  Var<T> a, b;
+  Transposed transposed;
+
+  static View<const T> matrix(View<const T> v, Index count, Index i) {
+    const Index rows = v.rows / count;
+    return v.rows_between(i * rows, (i + 1) * rows);
+  }
+  static View<T> matrix(View<T> v, Index count, Index i) {
+    const Index rows = v.rows / count;
+    return v.rows_between(i * rows, (i + 1) * rows);
+  }
+  void forward(Var<T> y) const {
+    const Index n = y.shape()[0];
+    for (Index i = 0; i < n; ++i)
+      gemm<T>(flag(transposed.a), matrix(values(a), n, i), flag(transposed.b), matrix(values(b), n, i),
+              matrix(result(y), n, i), false);
+  }
+  void backward(Var<T> y) const {
+    const Index n = y.shape()[0];
+    const View<const T> dy = gradient(y);
+    if (wanted(a)) {
+      const View<T> da = gradient(a);
+      for (Index i = 0; i < n; ++i) {
+        if (transposed.a)
+          gemm<T>(flag(transposed.b), matrix(values(b), n, i), Trans::yes, matrix(dy, n, i), matrix(da, n, i), true);
+        else
+          gemm<T>(Trans::no, matrix(dy, n, i), flag(!transposed.b), matrix(values(b), n, i), matrix(da, n, i), true);
+      }
+    }
+    if (wanted(b)) {
+      const View<T> db = gradient(b);
+      for (Index i = 0; i < n; ++i) {
+        if (transposed.b)
+          gemm<T>(Trans::yes, matrix(dy, n, i), flag(transposed.a), matrix(values(a), n, i), matrix(db, n, i), true);
+        else
+          gemm<T>(flag(!transposed.a), matrix(values(a), n, i), Trans::no, matrix(dy, n, i), matrix(db, n, i), true);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+template <Real T>
+Var<T> matmul(Var<T> a, Var<T> b, Transposed transposed) {
+  Tape<T>& tape = a.tape();
+  const Shape x = tape.checked(a, "matmul").shape, w = tape.checked(b, "matmul").shape;
+  const std::array<Var<T>, 2> both{a, b};
+  const auto check = [&](bool ok, const char* what) {
+    if (!ok) [[unlikely]]
+      throw ShapeError(tape.located(fmt::format("matmul: {}: {} x {}", what, x, w), both));
+  };
+  check(x.rank() >= 1 && w.rank() == 2 && (!transposed.a || x.rank() == 2), "the right operand must be a matrix");
+  check((transposed.a ? x[0] : x.cols()) == (transposed.b ? w[1] : w[0]), "inner extents differ");
+  const Index cols = transposed.b ? w[0] : w[1];
+  const Shape shape = transposed.a ? Shape{x[1], cols} : x.with(-1, cols);
+  return record(shape, MatMul<T>{a, b, transposed}, a, b);
+}
+
+template <Real T>
+Var<T> affine(Var<T> x, Var<T> w, Var<T> bias) {
+  Tape<T>& tape = x.tape();
+  const Shape sx = tape.checked(x, "affine").shape, sw = tape.checked(w, "affine").shape,
+              sb = tape.checked(bias, "affine").shape;
+  if (sw.rank() != 2 || sx.rank() < 1 || sx.cols() != sw[0] || sb != Shape{sw[1]}) [[unlikely]] {
+    const std::array<Var<T>, 2> both{x, w};
+    throw ShapeError(tape.located(fmt::format("affine: shapes do not fit: {} x {} + {}", sx, sw, sb), both));
+  }
+  const Var<T> b = contiguous(bias);
+  return record(sx.with(-1, sw[1]), Affine<T>{x, w, b}, x, w, b);
+}
+
+template <Real T>
+Var<T> addmm(Var<T> x, Var<T> h, Var<T> w) {
+  Tape<T>& tape = h.tape();
+  const Shape sx = tape.checked(x, "addmm").shape, sh = tape.checked(h, "addmm").shape,
+              sw = tape.checked(w, "addmm").shape;
+  const std::array<Var<T>, 3> all{x, h, w};
+  const bool fits = sw.rank() == 2 && sh.rank() >= 1 && sh.cols() == sw[0] && sx == sh.with(-1, sw[1]);
+  if (!fits) [[unlikely]]
+    throw ShapeError(tape.located(fmt::format("addmm: shapes do not fit: {} + {} x {}", sx, sh, sw), all));
+  if (!tape.consume(x)) return record(sx, AddMM<T>{x, h, w, false}, x, h, w);
+  const AddMM<T> rule{x, h, w, true};
+  const Var<T> y = tape.append_over(op_of<T, AddMM<T>>, x, all);
+  rule.forward(y);
+  tape.keep_rule(y, rule);
+  return y;
+}
+
+template <Real T>
+Var<T> batched_matmul(Var<T> a, Var<T> b, Transposed transposed) {
+  Tape<T>& tape = a.tape();
+  const Shape x = tape.checked(a, "batched_matmul").shape, w = tape.checked(b, "batched_matmul").shape;
+  tape.template require<ShapeError>(x.rank() == 3 && w.rank() == 3 && x[0] == w[0],
+                                    "batched_matmul: two batches of as many matrices are needed, not {} and {}", x, w);
+  tape.template require<ShapeError>((transposed.a ? x[1] : x[2]) == (transposed.b ? w[2] : w[1]),
+                                    "batched_matmul: inner extents differ: {} x {}", x, w);
+  const Shape shape{x[0], transposed.a ? x[2] : x[1], transposed.b ? w[1] : w[2]};
+  return record(shape, BatchedMatMul<T>{a, b, transposed}, a, b);
+}
+
+template <Real T>
+Var<T> outer(Var<T> a, Var<T> b) {
+  Tape<T>& tape = a.tape();
+  const Shape x = tape.checked(a, "outer").shape, y = tape.checked(b, "outer").shape;
+  const bool vectors = x.rank() == 1 && y.rank() == 1;
+  tape.template require<ShapeError>(vectors || (x.rank() == 2 && y.rank() == 2 && x[0] == y[0]),
+                                    "outer: two vectors or two batches of them are needed, not {} and {}", x, y);
+  if (vectors) return matmul(reshape(a, {x[0], 1}), reshape(b, {1, y[0]}), {});
+  return batched_matmul(reshape(a, {x[0], x[1], 1}), reshape(b, {y[0], 1, y[1]}), {});
+}
+
+template Var<float> matmul(Var<float>, Var<float>, Transposed);
+template Var<double> matmul(Var<double>, Var<double>, Transposed);
+template Var<float> affine(Var<float>, Var<float>, Var<float>);
+template Var<float> addmm(Var<float>, Var<float>, Var<float>);
+template Var<double> affine(Var<double>, Var<double>, Var<double>);
+template Var<double> addmm(Var<double>, Var<double>, Var<double>);
+template Var<float> batched_matmul(Var<float>, Var<float>, Transposed);
+template Var<double> batched_matmul(Var<double>, Var<double>, Transposed);
+template Var<float> outer(Var<float>, Var<float>);
+template Var<double> outer(Var<double>, Var<double>);
+
+}  // namespace unroll::inline UNROLL_ISA::detail

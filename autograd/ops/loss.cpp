@@ -1,0 +1,225 @@
+#include <unroll/autograd/ops/loss.h>
+
+#include <unroll/autograd/tensor/gemm.h>
+
+namespace unroll::inline UNROLL_ISA::detail {
+namespace {
+
+/// How much each class of each row counts, and how a row of logits gives loss and gradient.
+template <Real T>
+struct Targets {
+  std::span<const std::int32_t> ids;
+  std::span<const T> weights;  // empty: all 1
+  T smoothing;
+  std::int32_t ignore;
+  T weight_sum;  // of all classes
+  T scale;       // 1 / sum of the weights of the counted rows, or 1
+
+  T weight(Index c) const { return weights.empty() ? T(1) : weights[static_cast<std::size_t>(c)]; }
+
+  /// The unscaled loss of a row whose logsumexp is `lse`.
+  T loss(const T* x, Index classes, Index row, T lse) const {
+    const std::int32_t id = ids[static_cast<std::size_t>(row)];
+    T result = (1 - smoothing) * weight(id) * (lse - x[id]);
+    if (smoothing > 0) {
+      T spread = 0;
+      for (Index c = 0; c < classes; ++c) spread += weight(c) * (lse - x[c]);
+      result += smoothing / static_cast<T>(classes) * spread;
+    }
+    return result;
+  }
+  /// Logits become d(loss)/d(logits) times `seed`, in place.
+  void differentiate(T* x, Index classes, Index row, T lse, T seed) const {
+    const std::int32_t id = ids[static_cast<std::size_t>(row)];
+    const T spread = smoothing / static_cast<T>(classes);
+    const T mass = seed * ((1 - smoothing) * weight(id) + spread * weight_sum);
+    simd::map(x, x, classes, [=](auto v) {
+      using V = decltype(v);
+      return V(mass) * math::exp(v - V(lse));
+    });
+    x[id] -= seed * (1 - smoothing) * weight(id);
+    if (smoothing > 0)
+      for (Index c = 0; c < classes; ++c) x[c] -= seed * spread * weight(c);
+  }
+  bool counts(Index row) const { return ids[static_cast<std::size_t>(row)] != ignore; }
+};
+
+template <Real T>
+T row_logsumexp(const T* x, Index n) {
+  const T largest = simd::max(x, n);
+  if (!std::isfinite(largest)) return largest;
+  Batch<T> partial(T(0));
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) partial += xsimd::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
+  T total = simd::total(partial);
+  for (; i < n; ++i) total += std::exp(x[i] - largest);
+  return largest + std::log(total);
+}
+
+template <Real T>
+Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<const std::int32_t> targets,
+                         const CrossEntropyOptions& options, const Shape& shape) {
+  tape.template require<ShapeError>(rows == static_cast<Index>(targets.size()), "cross_entropy: {} targets for logits {}",
+                                    targets.size(), shape);
+  tape.template require<ShapeError>(options.weights.empty() || static_cast<Index>(options.weights.size()) == classes,
+                                    "cross_entropy: {} weights for {} classes", options.weights.size(), classes);
+  tape.template require<ValueError>(options.smoothing >= 0 && options.smoothing <= 1,
+                                    "cross_entropy: the smoothing {} is not in 0 .. 1", options.smoothing);
+  const std::span<T> weights = tape.template room<T>(static_cast<Index>(options.weights.size()));
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<T>(options.weights[i]);
+  Targets<T> result{tape.keep(targets), weights, static_cast<T>(options.smoothing), options.ignore,
+                    static_cast<T>(classes), T(1)};
+  if (!weights.empty()) result.weight_sum = simd::sum(weights.data(), classes);
+  double total = 0;
+  bool any = false;
+  for (std::size_t r = 0; r < targets.size(); ++r) {
+    if (targets[r] == options.ignore) continue;
+    tape.template require<IndexError>(targets[r] >= 0 && targets[r] < classes,
+                                      "cross_entropy: class {} of row {} is outside 0 .. {}", targets[r], r, classes - 1);
+    total += static_cast<double>(result.weight(targets[r]));
+    any = true;
+  }
+  if (options.reduction == Reduction::mean) {
+    tape.template require<ValueError>(any, "cross_entropy: there is no target to average over");
+    tape.template require<ValueError>(total > 0, "cross_entropy: the weights of all targets are zero");
+    result.scale = static_cast<T>(1 / total);
+  }
+  return result;
+}
+
+template <Real T>
+struct CrossEntropy {
+  static constexpr const char* name = "cross_entropy";
+  Var<T> logits;
+  Targets<T> targets;
+  std::span<T> lse;
+
+  void forward(Var<T> y) const {
+    const View<const T> x = values(logits);
+    double total = 0;
+    for (Index r = 0; r < x.rows; ++r) {
+      if (!targets.counts(r)) continue;
+      lse[static_cast<std::size_t>(r)] = row_logsumexp(x.row(r), x.cols);
+      total += static_cast<double>(targets.loss(x.row(r), x.cols, r, lse[static_cast<std::size_t>(r)]));
+    }
+    *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
+  }
+  void backward(Var<T> y) const {
+    const T seed = *gradient(y).data * targets.scale;
+    const View<const T> x = values(logits);
+    const auto [d, fresh] = y.tape().claim_gradient(logits.index());
+    const auto row = y.tape().template scratch<T>(x.cols);
+    for (Index r = 0; r < x.rows; ++r) {
+      if (!targets.counts(r)) {
+        if (fresh) std::fill_n(d.row(r), d.cols, T(0));
+        continue;
+      }
+      T* const to = fresh ? d.row(r) : row.data();
+      std::copy_n(x.row(r), x.cols, to);
+      targets.differentiate(to, x.cols, r, lse[static_cast<std::size_t>(r)], seed);
+      if (!fresh) simd::add_scaled(T(1), to, d.row(r), d.cols);
+    }
+  }
+};
+
+template <Real T>
+struct LinearCrossEntropy {
+  static constexpr const char* name = "linear_cross_entropy";
+  static constexpr Index tile = 64;
+  Var<T> h, weight, bias;
+  Targets<T> targets;
+  std::span<T> lse;
+
+  /// Logits of rows first .. last into scratch memory.
+  View<T> logits(std::span<T> memory, Index first, Index last) const {
+    const View<const T> w = values(weight);
+    const T* const b = values(bias).data;
+    const View<T> x{memory.data(), last - first, w.cols, w.cols};
+    for (Index r = 0; r < x.rows; ++r) std::copy_n(b, w.cols, x.row(r));
+    gemm<T>(Trans::no, values(h).rows_between(first, last), Trans::no, w, x, true);
+    return x;
+  }
+  void forward(Var<T> y) const {
+    const Index rows = values(h).rows, classes = values(weight).cols;
+    const auto scratch = y.tape().template scratch<T>(tile * classes);
+    double total = 0;
+    for (Index first = 0; first < rows; first += tile) {
+      const View<T> x = logits(scratch, first, std::min(rows, first + tile));
+      for (Index r = 0; r < x.rows; ++r) {
+        if (!targets.counts(first + r)) continue;
+        T& row_lse = lse[static_cast<std::size_t>(first + r)];
+        row_lse = row_logsumexp<T>(x.row(r), classes);
+        total += static_cast<double>(targets.loss(x.row(r), classes, first + r, row_lse));
+      }
+    }
+    *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
+  }
+  void backward(Var<T> y) const {
+    Tape<T>& tape = y.tape();
+    const T seed = *gradient(y).data * targets.scale;
+    const View<const T> hs = values(h), w = values(weight);
+    const auto scratch = tape.template scratch<T>(tile * w.cols);
+    const Parameter<T>* parameter = tape.parameter_of(weight.index());
+    const bool has_copy = parameter != nullptr && tape.node(weight.index()).shape == parameter->shape();
+    for (Index first = 0; first < hs.rows; first += tile) {
+      const Index last = std::min(hs.rows, first + tile);
+      const View<T> d = logits(scratch, first, last);
+      for (Index r = 0; r < d.rows; ++r) {
+        if (targets.counts(first + r))
+          targets.differentiate(d.row(r), d.cols, first + r, lse[static_cast<std::size_t>(first + r)], seed);
+        else
+          std::fill_n(d.row(r), d.cols, T(0));
+      }
+      if (wanted(h)) {
+        const View<T> dh = gradient(h).rows_between(first, last);
+        if (has_copy)
+          gemm<T>(Trans::no, d, Trans::no, parameter->transposed(), dh, true);
+        else
+          gemm<T>(Trans::no, d, Trans::yes, w, dh, true);
+      }
+      if (wanted(weight)) {
+        const auto [dw, fresh] = tape.claim_gradient(weight.index());
+        gemm<T>(Trans::yes, hs.rows_between(first, last), Trans::no, d, dw, !fresh);
+      }
+      if (wanted(bias)) {
+        T* const db = gradient(bias).data;
+        for (Index r = 0; r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+template <Real T>
+Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const CrossEntropyOptions& options) {
+  Tape<T>& tape = logits.tape();
+  const Shape shape = tape.checked(logits, "cross_entropy").shape;
+  tape.template require<ShapeError>(shape.rank() >= 1, "cross_entropy: logits [..., classes] are needed, not {}", shape);
+  const Targets<T> checked = check_targets<T>(tape, shape.rows(), shape.cols(), targets, options, shape);
+  const auto lse = tape.template room<T>(shape.rows());
+  return record(Shape{}, CrossEntropy<T>{logits, checked, lse}, logits);
+}
+
+template <Real T>
+Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<const std::int32_t> targets,
+                            const CrossEntropyOptions& options) {
+  Tape<T>& tape = h.tape();
+  const Shape sh = tape.checked(h, "linear_cross_entropy").shape;
+  const Shape sw = tape.checked(weight, "linear_cross_entropy").shape;
+  const Shape sb = tape.checked(bias, "linear_cross_entropy").shape;
+  tape.template require<ShapeError>(sw.rank() == 2 && sh.rank() >= 1 && sh.cols() == sw[0] && sb == Shape{sw[1]},
+                                    "linear_cross_entropy: shapes do not fit: {} x {} + {}", sh, sw, sb);
+  const Targets<T> checked = check_targets<T>(tape, sh.rows(), sw[1], targets, options, sh.with(-1, sw[1]));
+  const auto lse = tape.template room<T>(sh.rows());
+  return record(Shape{}, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, lse}, h, weight, bias);
+}
+
+template Var<float> cross_entropy(Var<float>, std::span<const std::int32_t>, const CrossEntropyOptions&);
+template Var<double> cross_entropy(Var<double>, std::span<const std::int32_t>, const CrossEntropyOptions&);
+template Var<float> linear_cross_entropy(Var<float>, Var<float>, Var<float>, std::span<const std::int32_t>,
+                                         const CrossEntropyOptions&);
+template Var<double> linear_cross_entropy(Var<double>, Var<double>, Var<double>, std::span<const std::int32_t>,
+                                          const CrossEntropyOptions&);
+
+}  // namespace unroll::inline UNROLL_ISA::detail

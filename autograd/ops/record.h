@@ -1,0 +1,58 @@
+#pragma once
+
+#include <unroll/autograd/tape/tape.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// A kind of op that is not element-wise: its operands as members, how to compute, and how to go back.
+/// `backward` adds to the gradients of those operands for which wanted() holds.
+template <class R, class T>
+concept Rule = std::is_trivially_copyable_v<R> && requires(const R& rule, Var<T> y) {
+  { R::name } -> std::convertible_to<const char*>;
+  rule.forward(y);
+  rule.backward(y);
+};
+
+namespace detail {
+
+template <Real T, class R>
+void run_backward(const void* rule, Var<T> y) {
+  static_cast<const R*>(rule)->backward(y);
+}
+
+template <Real T, class R>
+constexpr Op<T> op_of{R::name, &run_backward<T, R>, nullptr};
+
+}  // namespace detail
+
+/// Where a rule writes its result.
+template <Real T>
+View<T> result(const Var<T>& y) {
+  return y.tape().writable(y.index());
+}
+
+/// In backward: whether anyone wants the gradient of this operand.
+template <Real T>
+bool wanted(const Var<T>& v) {
+  return v.tape().wanted(v.index());
+}
+
+/// In backward: the gradient that arrived at the result, or that of an operand, to be added to.
+template <Real T>
+View<T> gradient(const Var<T>& v) {
+  return v.tape().gradient_of(v.index());
+}
+
+/// The one door to the tape for an op: computes `rule` into a new value of the given shape. `inputs` are the
+/// operands that backward may add to; they must be on one tape.
+template <Real T, Rule<T> R, std::same_as<Var<T>>... Inputs>
+Var<T> record(const Shape& shape, const R& rule, const Var<T>& first, const Inputs&... more) {
+  Tape<T>& tape = first.tape();
+  const std::array<Var<T>, 1 + sizeof...(more)> inputs{first, more...};
+  const Var<T> y = tape.append(detail::op_of<T, R>, shape, inputs);
+  rule.forward(y);
+  tape.keep_rule(y, rule);
+  return y;
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,331 @@
+#include <unroll/autograd/ops/elementwise.h>
+#include <unroll/autograd/ops/layout.h>
+#include <unroll/autograd/ops/reduce.h>
+
+namespace unroll::inline UNROLL_ISA::detail {
+namespace {
+
+/// An array seen as [outer, count, inner] around the axis in the middle.
+struct Fold {
+  Index outer = 1, count = 1, inner = 1;
+  Fold(const Shape& shape, int axis) {
+    const int at = shape.position(axis);
+    for (int d = 0; d < at; ++d) outer *= shape[d];
+    count = shape[at];
+    for (int d = at + 1; d < shape.rank(); ++d) inner *= shape[d];
+  }
+  /// f(where a line along the axis starts, where its result lies)
+  template <class F>
+  void for_each_line(F f) const {
+    for (Index o = 0; o < outer; ++o)
+      for (Index i = 0; i < inner; ++i) f(o * count * inner + i, o * inner + i);
+  }
+};
+
+template <Real T>
+struct Sum {
+  static constexpr const char* name = "sum";
+  Var<T> x;
+
+  void forward(Var<T> y) const {
+    const View<const T> v = values(x);
+    T total = 0;
+    for (Index r = 0; r < v.rows; ++r) total += simd::sum(v.row(r), v.cols);
+    *result(y).data = total;
+  }
+  void backward(Var<T> y) const {
+    const T dy = *gradient(y).data;
+    const View<T> dx = gradient(x);
+    for (Index r = 0; r < dx.rows; ++r)
+      for (Index c = 0; c < dx.cols; ++c) dx.row(r)[c] += dy;
+  }
+};
+
+template <Real T>
+struct SumAxis {
+  static constexpr const char* name = "sum";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    if (fold.inner == 1) {
+      for (Index o = 0; o < fold.outer; ++o) to[o] = simd::sum(from + o * fold.count, fold.count);
+      return;
+    }
+    std::fill_n(to, fold.outer * fold.inner, T(0));
+    for (Index o = 0; o < fold.outer; ++o)
+      for (Index k = 0; k < fold.count; ++k)
+        simd::add_scaled(T(1), from + (o * fold.count + k) * fold.inner, to + o * fold.inner, fold.inner);
+  }
+  void backward(Var<T> y) const {
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    for (Index o = 0; o < fold.outer; ++o)
+      for (Index k = 0; k < fold.count; ++k)
+        simd::add_scaled(T(1), dy + o * fold.inner, dx + (o * fold.count + k) * fold.inner, fold.inner);
+  }
+};
+
+template <Real T>
+struct MaxAxis {
+  static constexpr const char* name = "max";
+  Var<T> x;
+  Fold fold;
+  std::span<Index> at;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line([&](Index start, Index out) {
+      Index best = 0;
+      for (Index k = 1; k < fold.count; ++k) {
+        const T v = from[start + k * fold.inner], m = from[start + best * fold.inner];
+        if (v > m || (v != v && m == m)) best = k;
+      }
+      at[static_cast<std::size_t>(out)] = start + best * fold.inner;
+      to[out] = from[start + best * fold.inner];
+    });
+  }
+  void backward(Var<T> y) const {
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    for (std::size_t i = 0; i < at.size(); ++i) dx[at[i]] += dy[i];
+  }
+};
+
+/// log(sum of e^v) of one line; -infinity when every element is.
+template <Real T>
+T line_logsumexp(const T* from, Index count, Index step) {
+  T largest = -std::numeric_limits<T>::infinity();
+  for (Index k = 0; k < count; ++k) largest = math::max(largest, from[k * step]);
+  if (!std::isfinite(largest)) {
+    for (Index k = 0; k < count; ++k)
+      if (from[k * step] != from[k * step]) return from[k * step];
+    return largest;
+  }
+  T total = 0;
+  for (Index k = 0; k < count; ++k) total += std::exp(from[k * step] - largest);
+  return largest + std::log(total);
+}
+
+template <Real T>
+struct LogSumExp {
+  static constexpr const char* name = "logsumexp";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line(
+        [&](Index start, Index out) { to[out] = line_logsumexp(from + start, fold.count, fold.inner); });
+  }
+  void backward(Var<T> y) const {
+    const T* const from = values(x).data;
+    const T* const to = values(y).data;
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    fold.for_each_line([&](Index start, Index out) {
+      if (to[out] == -std::numeric_limits<T>::infinity()) return;  // no element has any weight
+      for (Index k = 0; k < fold.count; ++k)
+        dx[start + k * fold.inner] += dy[out] * std::exp(from[start + k * fold.inner] - to[out]);
+    });
+  }
+};
+
+template <Real T>
+struct Softmax {
+  static constexpr const char* name = "softmax";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line([&](Index start, Index) {
+      const T total = line_logsumexp(from + start, fold.count, fold.inner);
+      for (Index k = 0; k < fold.count; ++k)
+        to[start + k * fold.inner] = std::exp(from[start + k * fold.inner] - total);
+    });
+  }
+  void backward(Var<T> y) const {
+    const T* const p = values(y).data;
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    fold.for_each_line([&](Index start, Index) {
+      T mean = 0;
+      for (Index k = 0; k < fold.count; ++k) mean += p[start + k * fold.inner] * dy[start + k * fold.inner];
+      for (Index k = 0; k < fold.count; ++k)
+        dx[start + k * fold.inner] += p[start + k * fold.inner] * (dy[start + k * fold.inner] - mean);
+    });
+  }
+};
+
+template <Real T>
+struct LogSoftmax {
+  static constexpr const char* name = "log_softmax";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line([&](Index start, Index) {
+      const T total = line_logsumexp(from + start, fold.count, fold.inner);
+      for (Index k = 0; k < fold.count; ++k) to[start + k * fold.inner] = from[start + k * fold.inner] - total;
+    });
+  }
+  void backward(Var<T> y) const {
+    const T* const log_p = values(y).data;
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    fold.for_each_line([&](Index start, Index) {
+      T total = 0;
+      for (Index k = 0; k < fold.count; ++k) total += dy[start + k * fold.inner];
+      for (Index k = 0; k < fold.count; ++k)
+        dx[start + k * fold.inner] += dy[start + k * fold.inner] - std::exp(log_p[start + k * fold.inner]) * total;
+    });
+  }
+};
+
+template <Real T>
+struct NormAxis {
+  static constexpr const char* name = "norm";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line([&](Index start, Index out) {
+      T largest = 0, total = 0;  // scaled by the largest, so that squares do not overflow
+      for (Index k = 0; k < fold.count; ++k) {
+        const T size = std::abs(from[start + k * fold.inner]);
+        largest = size > largest || size != size ? size : largest;
+      }
+      if (largest > 0 && std::isfinite(largest))
+        for (Index k = 0; k < fold.count; ++k) {
+          const T v = from[start + k * fold.inner] / largest;
+          total += v * v;
+        }
+      to[out] = total > 0 ? largest * std::sqrt(total) : largest;
+    });
+  }
+  void backward(Var<T> y) const {
+    const T* const from = values(x).data;
+    const T* const to = values(y).data;
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    fold.for_each_line([&](Index start, Index out) {
+      if (to[out] == 0) return;
+      for (Index k = 0; k < fold.count; ++k)
+        dx[start + k * fold.inner] += dy[out] * (from[start + k * fold.inner] / to[out]);
+    });
+  }
+};
+
+template <Real T>
+struct CumSum {
+  static constexpr const char* name = "cumsum";
+  Var<T> x;
+  Fold fold;
+
+  void forward(Var<T> y) const {
+    const T* const from = values(x).data;
+    T* const to = result(y).data;
+    fold.for_each_line([&](Index start, Index) {
+      T total = 0;
+      for (Index k = 0; k < fold.count; ++k) to[start + k * fold.inner] = total += from[start + k * fold.inner];
+    });
+  }
+  void backward(Var<T> y) const {
+    const T* const dy = gradient(y).data;
+    T* const dx = gradient(x).data;
+    fold.for_each_line([&](Index start, Index) {
+      T total = 0;
+      for (Index k = fold.count; k-- > 0;) dx[start + k * fold.inner] += total += dy[start + k * fold.inner];
+    });
+  }
+};
+
+/// The operand with adjacent elements and the axis it is folded along.
+template <Real T>
+std::pair<Var<T>, Fold> folded(Var<T> x, int axis, const char* op) {
+  const Shape shape = x.tape().checked(x, op).shape;
+  x.tape().template require<ShapeError>(axis >= -shape.rank() && axis < shape.rank(), "{}: no axis {} in {}", op, axis,
+                                        shape);
+  return {contiguous(x), Fold(shape, axis)};
+}
+
+}  // namespace
+
+template <Real T>
+Var<T> sum(Var<T> x) {
+  return record(Shape{}, Sum<T>{x}, x);
+}
+
+template <Real T>
+Var<T> sum(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "sum");
+  return record(x.shape().without(axis), SumAxis<T>{v, fold}, v);
+}
+
+template <Real T>
+Var<T> max(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "max");
+  x.tape().template require<ShapeError>(fold.count > 0, "max: axis {} of {} is empty", axis, x.shape());
+  const auto at = x.tape().template room<Index>(fold.outer * fold.inner);
+  return record(x.shape().without(axis), MaxAxis<T>{v, fold, at}, v);
+}
+
+template <Real T>
+Var<T> logsumexp(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "logsumexp");
+  return record(x.shape().without(axis), LogSumExp<T>{v, fold}, v);
+}
+
+template <Real T>
+Var<T> softmax(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "softmax");
+  return record(x.shape(), Softmax<T>{v, fold}, v);
+}
+
+template <Real T>
+Var<T> log_softmax(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "log_softmax");
+  return record(x.shape(), LogSoftmax<T>{v, fold}, v);
+}
+
+template <Real T>
+Var<T> norm(Var<T> x) {
+  return norm(reshape(contiguous(x), {x.shape().size()}), 0);
+}
+
+template <Real T>
+Var<T> norm(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "norm");
+  return record(x.shape().without(axis), NormAxis<T>{v, fold}, v);
+}
+
+template <Real T>
+Var<T> cumsum(Var<T> x, int axis) {
+  const auto [v, fold] = folded(x, axis, "cumsum");
+  return record(x.shape(), CumSum<T>{v, fold}, v);
+}
+
+#define UNROLL_INSTANTIATE(T)               \
+  template Var<T> sum(Var<T>);              \
+  template Var<T> sum(Var<T>, int);         \
+  template Var<T> max(Var<T>, int);         \
+  template Var<T> logsumexp(Var<T>, int);   \
+  template Var<T> softmax(Var<T>, int);     \
+  template Var<T> log_softmax(Var<T>, int); \
+  template Var<T> norm(Var<T>);             \
+  template Var<T> norm(Var<T>, int);        \
+  template Var<T> cumsum(Var<T>, int);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+
+}  // namespace unroll::inline UNROLL_ISA::detail

@@ -1,0 +1,662 @@
+#include <unroll/autograd/tape/tape.h>
+
+#include <cmath>
+
+#include <unroll/autograd/tensor/gemm.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+template <Real T>
+constexpr Op<T> constant_op{"constant", nullptr, nullptr};
+template <Real T>
+constexpr Op<T> variable_op{"variable", nullptr, nullptr};
+template <Real T>
+constexpr Op<T> parameter_op{"parameter", nullptr, nullptr};
+
+std::string owner_of(const std::string& parameter_path) {
+  const auto slash = parameter_path.rfind('/');
+  return slash == std::string::npos ? parameter_path : parameter_path.substr(0, slash);
+}
+
+}  // namespace
+
+std::string NonFinite::message() const {
+  return fmt::format("{} gave the first value that is not finite: element {} of {}{}{} (node {})", op, element,
+                     shape, place.empty() ? "" : " ", place, node);
+}
+
+template <Real T>
+Gradient<T>& Gradients<T>::of(const Parameter<T>& parameter) {
+  for (auto& [p, gradient] : entries_)
+    if (p == &parameter) return *gradient;
+  entries_.emplace_back(&parameter, std::make_unique<Gradient<T>>(parameter.shape()));
+  return *entries_.back().second;
+}
+
+template <Real T>
+void Gradients<T>::deliver() {
+  for (auto& [parameter, gradient] : entries_) {
+    parameter->gradient().add(*gradient);
+    gradient->clear();
+  }
+}
+
+// Handles
+
+template <Real T>
+Shape Var<T>::shape() const {
+  return tape().checked(*this, "shape").shape;
+}
+
+template <Real T>
+View<const T> Var<T>::values() const {
+  return tape().checked(*this, "value").values();
+}
+
+template <Real T>
+View<const T> Var<T>::gradients() const {
+  Tape<T>& t = tape();
+  const Node<T>& n = t.checked(*this, "grad");
+  t.template require<TapeError>(n.grad != nullptr, "grad: no gradient is kept for this {} (enter it with variable())",
+                                n.op->name);
+  if (const Parameter<T>* parameter = t.parameter_of(index_)) {
+    const Node<T>& leaf = t.nodes_[t.leaves_[n.leaf - 1].node];
+    return {parameter->grad().data() + (n.value - leaf.value), n.shape.rows(), n.shape.cols(), n.stride};
+  }
+  t.touched_.resize(t.flag_count_);
+  return t.gradient_of(index_);
+}
+
+template <Real T>
+T Var<T>::item() const {
+  const Node<T>& n = tape().checked(*this, "item");
+  tape().template require<ShapeError>(n.shape.size() == 1, "item: one element is needed, not {}", n.shape);
+  return n.value[0];
+}
+
+template <Real T>
+Var<T> Var<T>::operator[](Index t) const {
+  const Node<T>& n = tape().checked(*this, "index");
+  tape().template require<ShapeError>(n.shape.rank() > 0, "index: a scalar has no elements");
+  const Index extent = n.shape[0];
+  tape().template require<IndexError>(t >= -extent && t < extent, "index: {} is outside 0 .. {} of {}", t, extent - 1,
+                                      n.shape);
+  const Index at = t < 0 ? t + extent : t;
+  const Shape rest = n.shape.without(0);
+  const Index offset = n.shape.rank() == 1 ? at : at * rest.rows() * n.stride;
+  return tape().alias("step", *this, rest, offset, n.stride);
+}
+
+// Memory
+
+template <Real T>
+Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape) {
+  require<TapeError>(!sweeping_, "{}: nothing can be recorded while backward runs", op.name);
+  require<TapeError>(nodes_.size() < UINT32_MAX - 1, "{}: the tape is full", op.name);
+  Node<T>& n = nodes_.emplace_back();
+  n.op = &op;
+  n.shape = shape;
+  n.stride = shape.cols();
+  n.place = place_;
+  return n;
+}
+
+template <Real T>
+void Tape<T>::allocate(Node<T>& n, bool wants_gradient) {
+  const Index size = n.shape.size();
+  const auto memory = values_.allocate(static_cast<std::size_t>(size) * sizeof(T));
+  n.value = reinterpret_cast<T*>(memory.data);
+  T* const twin = reinterpret_cast<T*>(memory.twin);
+  n.grad = wants_gradient && recording_ ? twin : nullptr;
+  n.block = static_cast<std::uint32_t>(blocks_.size());
+  // A sequence is zeroed step by step, as the gradient of each step first arrives.
+  const Index units = n.shape.rank() >= 3 && size > 0 ? n.shape[0] : 1;
+  blocks_.push_back({twin, size, size / units, flag_count_, static_cast<std::uint32_t>(units),
+                     static_cast<std::uint32_t>(nodes_.size() - 1), false});
+  flag_count_ += static_cast<std::uint32_t>(units);
+}
+
+template <Real T>
+void Tape<T>::keep_inputs(Node<T>& n, std::span<const Var<T>> inputs) {
+  if (n.grad == nullptr) return;
+  std::uint32_t* indices = payloads_.allocate<std::uint32_t>(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) indices[i] = inputs[i].index();
+  n.inputs = indices;
+  n.input_count = static_cast<std::uint32_t>(inputs.size());
+}
+
+template <Real T>
+Var<T> Tape<T>::append(const Op<T>& op, const Shape& shape, std::span<const Var<T>> inputs) {
+  bool wants = false;
+  for (const Var<T>& input : inputs) {
+    const Node<T>& n = checked(input, op.name);
+    note_read(n, op.name);
+    wants = wants || n.grad != nullptr;
+  }
+  Node<T>& n = push_node(op, shape);
+  allocate(n, wants);
+  keep_inputs(n, inputs);
+  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+}
+
+template <Real T>
+Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs) {
+  for (const Var<T>& input : inputs.subspan(1)) note_read(checked(input, op.name), op.name);
+  const Node<T> from = nodes_[x.index()];
+  Node<T>& n = push_node(op, from.shape);
+  n.value = from.value;
+  n.grad = from.grad;
+  n.stride = from.stride;
+  n.block = from.block;
+  keep_inputs(n, inputs);
+  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+}
+
+template <Real T>
+Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride) {
+  // One Op per name; names are string literals, and there are few.
+  const Node<T> from = checked(x, name);
+  const Op<T>* op = nullptr;
+  for (const auto& known : alias_ops_)
+    if (known->name == name) op = known.get();
+  if (op == nullptr) op = alias_ops_.emplace_back(std::make_unique<Op<T>>(Op<T>{name, nullptr, nullptr})).get();
+  Node<T>& n = push_node(*op, shape);
+  n.value = from.value + offset;
+  n.grad = from.grad == nullptr ? nullptr : from.grad + offset;
+  n.stride = stride;
+  n.block = from.block;
+  n.leaf = from.leaf;
+  n.exclusive = from.exclusive;
+  const std::array<Var<T>, 1> inputs{x};
+  keep_inputs(n, inputs);
+  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+}
+
+template <Real T>
+Var<T> Tape<T>::detach(Var<T> x) {
+  const Var<T> y = alias("stop_gradient", x, checked(x, "stop_gradient").shape, 0, nodes_[x.index()].stride);
+  Node<T>& n = nodes_[y.index()];
+  note_read(n, "stop_gradient");
+  n.grad = nullptr;
+  n.leaf = 0;
+  n.exclusive = 0;
+  return y;
+}
+
+template <Real T>
+Var<T> Tape<T>::enter_empty(const Shape& shape, bool wanted) {
+  allocate(push_node(wanted ? variable_op<T> : constant_op<T>, shape), wanted);
+  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+}
+
+template <Real T>
+Var<T> Tape<T>::enter(const Shape& shape, std::span<const T> values, bool wanted) {
+  require<ShapeError>(static_cast<Index>(values.size()) == shape.size(), "constant: {} values for the shape {}",
+                      values.size(), shape);
+  const Var<T> v = enter_empty(shape, wanted);
+  std::copy(values.begin(), values.end(), nodes_[v.index()].value);
+  return v;
+}
+
+template <Real T>
+Var<T> Tape<T>::variable(T value) {
+  return enter({}, std::span<const T>(&value, 1), true);
+}
+
+template <Real T>
+Var<T> Tape<T>::filled(const Shape& shape, T value) {
+  const Var<T> v = enter_empty(shape, false);
+  std::fill_n(nodes_[v.index()].value, shape.size(), value);
+  return v;
+}
+
+template <Real T>
+std::size_t Tape<T>::leaf_slot(const Parameter<T>* parameter) const {
+  const std::size_t mask = leaf_table_.size() - 1;
+  std::size_t slot = (reinterpret_cast<std::uintptr_t>(parameter) >> 6) * 0x9E3779B97F4A7C15ULL >> 32 & mask;
+  while (leaf_table_[slot] != 0 && leaves_[leaf_table_[slot] - 1].parameter != parameter) slot = (slot + 1) & mask;
+  return slot;
+}
+
+template <Real T>
+void Tape<T>::grow_leaf_table() {
+  leaf_table_.assign(std::max<std::size_t>(64, leaf_table_.size() * 2), 0);
+  for (std::size_t i = 0; i < leaves_.size(); ++i)
+    leaf_table_[leaf_slot(leaves_[i].parameter)] = static_cast<std::uint32_t>(i + 1);
+}
+
+template <Real T>
+Var<T> Tape<T>::use(const Parameter<T>& parameter) {
+  if (2 * leaves_.size() >= leaf_table_.size()) grow_leaf_table();
+  const std::size_t slot = leaf_slot(&parameter);
+  if (const std::uint32_t known = leaf_table_[slot]; known != 0 && leaves_[known - 1].version == parameter.version())
+    return var(leaves_[known - 1].node);
+  require<ShapeError>(parameter.shape().size() > 0, "parameter: {} has no elements", parameter.path());
+  Node<T>& n = push_node(parameter_op<T>, parameter.shape());
+  n.value = const_cast<T*>(parameter.value().data());
+  n.grad = parameter.frozen() || !recording_ ? nullptr : n.value;  // where it lies is known in backward
+  leaves_.push_back({static_cast<std::uint32_t>(nodes_.size() - 1), &parameter, parameter.version(), nullptr});
+  n.leaf = static_cast<std::uint32_t>(leaves_.size());
+  leaf_table_[slot] = n.leaf;
+  return var(leaves_.back().node);
+}
+
+template <Real T>
+void Tape<T>::rewind() {
+  require<TapeError>(!sweeping_, "rewind: backward is running");
+  forget();
+  ++epoch_;
+}
+
+template <Real T>
+void Tape<T>::forget() {
+  nodes_.clear();
+  blocks_.assign(1, {nullptr, 0, 0, 0, 1, 0, true});  // of nodes without memory of their own: parameters
+  flag_count_ = 1;
+  leaves_.clear();
+  std::fill(leaf_table_.begin(), leaf_table_.end(), 0);
+  places_.assign(1, {});
+  place_ = 0;
+  exclusives_.clear();
+  values_.rewind();
+  payloads_.rewind();
+}
+
+template <Real T>
+std::size_t Tape<T>::bytes() const {
+  return values_.used() * (recording_ ? 2 : 1) + payloads_.used() + nodes_.size() * sizeof(Node<T>) +
+         blocks_.size() * sizeof(Block);
+}
+
+template <Real T>
+std::vector<const Parameter<T>*> Tape<T>::used_parameters() const {
+  std::vector<const Parameter<T>*> result;
+  for (const Leaf& leaf : leaves_) result.push_back(leaf.parameter);
+  return result;
+}
+
+// Checks and places
+
+template <Real T>
+const Node<T>& Tape<T>::checked(const Var<T>& v, const char* op) const {
+  require<TapeError>(!v.empty(), "{}: this handle was never given a value", op);
+  require<TapeError>(&v.tape() == this, "{}: this value is on another tape", op);
+  require<TapeError>(v.epoch() == epoch_, "{}: this value is gone, its tape was rewound", op);
+  const Node<T>& n = nodes_[v.index()];
+  if (n.exclusive != 0) {
+    const Exclusive& e = exclusives_[n.exclusive - 1];
+    const auto [first, last] = columns_of(n, e);
+    for (int i = 0; i < e.count; ++i)
+      require<TapeError>(!e.ranges[static_cast<std::size_t>(i)].overlaps(first, last) ||
+                             !e.ranges[static_cast<std::size_t>(i)].consumed,
+                         "{}: this slice was consumed, addmm has put its result there", op);
+  }
+  return n;
+}
+
+template <Real T>
+std::string Tape<T>::place_of(const Place& place) const {
+  const std::string owner = place.parameter_path == nullptr ? "" : owner_of(*place.parameter_path);
+  if (owner.empty() && place.step < 0) return "";
+  if (owner.empty()) return fmt::format("in step {}", place.step);
+  return place.step < 0 ? "in " + owner : fmt::format("in {}, step {}", owner, place.step);
+}
+
+template <Real T>
+std::string Tape<T>::place_of(std::uint32_t index) const {
+  const Node<T>& n = nodes_[index];
+  Place place = places_[n.place];
+  for (std::uint32_t i = 0; i < n.input_count; ++i)
+    if (const Parameter<T>* p = parameter_of(n.inputs[i]); p != nullptr && !p->path().empty())
+      place.parameter_path = &p->path();
+  return place_of(place);
+}
+
+template <Real T>
+std::string Tape<T>::located(std::string message, std::span<const Var<T>> inputs) const {
+  Place place = places_[place_];
+  for (const Var<T>& v : inputs)
+    if (!v.empty() && &v.tape() == this && v.epoch() == epoch_)
+      if (const Parameter<T>* p = parameter_of(v.index()); p != nullptr && !p->path().empty())
+        place.parameter_path = &p->path();
+  const std::string where = place_of(place);
+  return where.empty() ? message : fmt::format("{} ({})", message, where);
+}
+
+template <Real T>
+Place Tape<T>::enter_place(Place place) {
+  const Place before = places_[place_];
+  places_.push_back(place);
+  place_ = static_cast<std::uint32_t>(places_.size() - 1);
+  return before;
+}
+
+template <Real T>
+const Parameter<T>* Tape<T>::parameter_of(std::uint32_t index) const {
+  const Node<T>& n = nodes_[index];
+  return n.leaf == 0 ? nullptr : leaves_[n.leaf - 1].parameter;
+}
+
+template <Real T>
+Gradient<T>* Tape<T>::sink_of(std::uint32_t index) const {
+  const Node<T>& n = nodes_[index];
+  return n.leaf == 0 ? nullptr : leaves_[n.leaf - 1].sink;
+}
+
+template <Real T>
+std::unique_ptr<NonFinite> Tape<T>::find_nonfinite() const {
+  for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
+    const Node<T>& n = nodes_[i];
+    const View<const T> v = n.values();
+    for (Index r = 0; r < v.rows; ++r)
+      for (Index c = 0; c < v.cols; ++c)
+        if (!std::isfinite(v.row(r)[c])) {
+          const Parameter<T>* p = parameter_of(i);
+          std::string op = n.op->describe != nullptr ? n.op->describe() : n.op->name;
+          if (p != nullptr) op = fmt::format("parameter {}", p->path());
+          return std::make_unique<NonFinite>(
+              NonFinite{i, std::move(op), p != nullptr ? "" : place_of(i), n.shape, r * v.cols + c});
+        }
+  }
+  return nullptr;
+}
+
+// Exclusive slices
+
+template <Real T>
+std::pair<Index, Index> Tape<T>::columns_of(const Node<T>& n, const Exclusive& e) const {
+  const Index first = n.value - e.base;
+  const bool same_rows = n.shape.rows() == e.rows && (n.stride == e.stride || e.rows == 1);
+  if (!same_rows || first < 0 || first + n.shape.cols() > e.stride) return {0, e.stride};
+  return {first, first + n.shape.cols()};
+}
+
+template <Real T>
+void Tape<T>::note_read(const Node<T>& n, const char*) {
+  if (n.leaf != 0) return;
+  if (n.exclusive == 0) {
+    blocks_[n.block].read = true;
+    return;
+  }
+  Exclusive& e = exclusives_[n.exclusive - 1];
+  const auto [first, last] = columns_of(n, e);
+  for (int i = 0; i < e.count; ++i) {
+    const auto& range = e.ranges[static_cast<std::size_t>(i)];
+    if (range.first <= first && last <= range.last) return;
+  }
+  if (e.count < Exclusive::most)
+    e.ranges[static_cast<std::size_t>(e.count++)] = {first, last, false};
+  else
+    e.full = true;
+}
+
+template <Real T>
+void Tape<T>::grant(Var<T> x, std::uint32_t recorded_before) {
+  Node<T>& n = nodes_[x.index()];
+  const Block& block = blocks_[n.block];
+  const bool ours = n.leaf == 0 && n.exclusive == 0 && block.owner >= recorded_before && !block.read;
+  if (!ours || (recording_ && n.grad == nullptr)) return;
+  exclusives_.push_back({n.value, n.stride, n.shape.rows(), {}, 0, false});
+  n.exclusive = static_cast<std::uint32_t>(exclusives_.size());
+}
+
+template <Real T>
+bool Tape<T>::consume(Var<T> x) {
+  const Node<T>& n = checked(x, "addmm");
+  if (n.exclusive == 0) return false;
+  Exclusive& e = exclusives_[n.exclusive - 1];
+  if (e.full || e.count == Exclusive::most) return false;
+  const auto [first, last] = columns_of(n, e);
+  for (int i = 0; i < e.count; ++i)
+    if (e.ranges[static_cast<std::size_t>(i)].overlaps(first, last)) return false;
+  if (last - first != n.shape.cols()) return false;
+  e.ranges[static_cast<std::size_t>(e.count++)] = {first, last, true};
+  return true;
+}
+
+// Backward
+
+template <Real T>
+std::pair<std::uint32_t, std::uint32_t> Tape<T>::units_of(const Node<T>& n, const Block& block) const {
+  if (block.units == 1 || block.unit == 0) return {0, 1};
+  const Index offset = n.grad - block.grad;
+  const Index span = (n.shape.rows() - 1) * n.stride + n.shape.cols();
+  return {static_cast<std::uint32_t>(offset / block.unit),
+          static_cast<std::uint32_t>((offset + span - 1) / block.unit + 1)};
+}
+
+template <Real T>
+bool Tape<T>::reached(const Node<T>& n) const {
+  if (n.shape.size() == 0) return false;
+  const Block& block = blocks_[n.block];
+  const auto [first, last] = units_of(n, block);
+  for (std::uint32_t u = first; u < last; ++u)
+    if (touched_[block.flag + u] != 0) return true;
+  return false;
+}
+
+template <Real T>
+View<T> Tape<T>::gradient_of(std::uint32_t index) {
+  const Node<T>& n = nodes_[index];
+  T* data = n.grad;
+  if (n.leaf != 0) {
+    const Leaf& leaf = leaves_[n.leaf - 1];
+    data = leaf.sink->dense().data + (n.value - nodes_[leaf.node].value);
+  } else if (n.shape.size() > 0) {
+    const Block& block = blocks_[n.block];
+    const auto [first, last] = units_of(n, block);
+    for (std::uint32_t u = first; u < last; ++u)
+      if (touched_[block.flag + u] == 0) {
+        touched_[block.flag + u] = 1;
+        std::fill_n(block.grad + u * block.unit, block.unit, T(0));
+      }
+  }
+  return {data, n.shape.rows(), n.shape.cols(), n.stride};
+}
+
+template <Real T>
+std::pair<View<T>, bool> Tape<T>::claim_gradient(std::uint32_t index) {
+  const Node<T>& n = nodes_[index];
+  if (n.leaf != 0) {
+    const Leaf& leaf = leaves_[n.leaf - 1];
+    if (n.shape.size() != leaf.parameter->shape().size()) return {gradient_of(index), false};
+    auto [view, overwrite] = leaf.sink->claim();
+    return {View<T>{view.data, n.shape.rows(), n.shape.cols(), n.stride}, overwrite};
+  }
+  const Block& block = blocks_[n.block];
+  const auto [first, last] = units_of(n, block);
+  const bool whole = n.stride == n.shape.cols() && n.shape.size() == (last - first) * block.unit;
+  bool fresh = whole && n.shape.size() > 0;
+  for (std::uint32_t u = first; fresh && u < last; ++u) fresh = touched_[block.flag + u] == 0;
+  if (!fresh) return {gradient_of(index), false};
+  for (std::uint32_t u = first; u < last; ++u) touched_[block.flag + u] = 1;
+  return {View<T>{n.grad, n.shape.rows(), n.shape.cols(), n.stride}, true};
+}
+
+template <Real T>
+void Tape<T>::defer_product(std::uint32_t w, View<const T> a, View<const T> b) {
+  if (pending_[w] == 0) {
+    if (products_used_ == products_.size()) products_.emplace_back();
+    products_[products_used_++].clear();
+    pending_[w] = products_used_;
+  }
+  products_[pending_[w] - 1].push_back({a, b});
+}
+
+namespace {
+
+/// Whether `next` continues the rectangle `run` in memory; extends it if so.
+template <Real T>
+bool extend(View<const T>& run, const View<const T>& next) {
+  if (next.cols != run.cols) return false;
+  if (run.rows == 1 && next.rows == 1) {
+    if (next.data - run.data < run.cols) return false;
+    run.stride = next.data - run.data;
+  } else {
+    const Index stride = run.rows == 1 ? next.stride : run.stride;
+    if (next.rows > 1 && next.stride != stride) return false;
+    if (next.data != run.data + run.rows * stride) return false;
+    run.stride = stride;
+  }
+  run.rows += next.rows;
+  return true;
+}
+
+}  // namespace
+
+template <Real T>
+void Tape<T>::flush(std::uint32_t index) {
+  std::vector<Product>& list = products_[pending_[index] - 1];
+  std::reverse(list.begin(), list.end());  // in the order of time, so that runs grow upwards in memory
+  bool overwrite = false;
+  View<T> grad;
+  std::tie(grad, overwrite) = claim_gradient(index);
+  constexpr Index gathered_rows = 4096;
+  for (std::size_t i = 0; i < list.size();) {
+    View<const T> a = list[i].a, b = list[i].b;
+    std::size_t end = i + 1;
+    for (; end < list.size(); ++end) {
+      View<const T> longer_a = a, longer_b = b;
+      if (!extend(longer_a, list[end].a) || !extend(longer_b, list[end].b)) break;
+      a = longer_a;
+      b = longer_b;
+    }
+    if (end == i + 1 && end < list.size()) {
+      // Not evenly laid out: gather what follows, keeping an operand that is one run where it lies.
+      Index rows = a.rows;
+      bool run_of_b = true;
+      for (; end < list.size() && rows + list[end].a.rows <= gathered_rows; ++end) {
+        run_of_b = run_of_b && extend(b, list[end].b);
+        rows += list[end].a.rows;
+      }
+      const auto gather = [&](View<const T> Product::* side) {
+        const Index cols = (list[i].*side).cols;
+        T* const to = scratch_.allocate<T>(static_cast<std::size_t>(rows * cols));
+        T* row = to;
+        for (std::size_t k = i; k < end; ++k)
+          for (Index r = 0; r < (list[k].*side).rows; ++r, row += cols) std::copy_n((list[k].*side).row(r), cols, row);
+        return View<const T>{to, rows, cols, cols};
+      };
+      a = gather(&Product::a);
+      if (!run_of_b) b = gather(&Product::b);
+    }
+    gemm<T>(Trans::yes, a, Trans::no, b, grad, !overwrite);
+    overwrite = false;
+    scratch_.rewind();
+    i = end;
+  }
+  pending_[index] = 0;
+}
+
+template <Real T>
+void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
+  require<TapeError>(recording_, "backward: an inference tape records nothing");
+  const Node<T>& n = checked(y, "backward");
+  require<TapeError>(n.grad != nullptr, "backward: the value depends on no parameter and no variable");
+  touched_.assign(flag_count_, 0);
+  pending_.assign(nodes_.size(), 0);
+  products_used_ = 0;
+  for (Leaf& leaf : leaves_) {
+    leaf.sink = leaf.parameter->frozen() ? nullptr : sink_for(leaf.node, *leaf.parameter);
+    require<TapeError>(leaf.node > y.index() || leaf.version == leaf.parameter->version(),
+                       "backward: parameter {} was edited after this tape used it; rewind and compute again",
+                       leaf.parameter->path().empty() ? "(unnamed)" : leaf.parameter->path());
+  }
+}
+
+template <Real T>
+void Tape<T>::sweep(Var<T> y, const T* seed, const SinkFor& sink_for) {
+  start_sweep(y, sink_for);
+  if (wanted(y.index())) {
+    const View<T> dy = gradient_of(y.index());
+    for (Index r = 0; r < dy.rows; ++r)
+      for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seed[r * dy.cols + c];
+  }
+  struct Running {
+    bool& flag;
+    explicit Running(bool& f) : flag(f) { flag = true; }
+    ~Running() { flag = false; }
+  } running(sweeping_);
+  for (std::uint32_t i = y.index() + 1; i-- > 0;) {
+    if (pending_[i] != 0) flush(i);
+    const Node<T>& n = nodes_[i];
+    if (n.op->backward != nullptr && n.grad != nullptr && reached(n)) n.op->backward(n.rule, var(i));
+  }
+}
+
+template <Real T>
+void Tape<T>::backward(Var<T> loss) {
+  const Node<T>& n = checked(loss, "backward");
+  require<ShapeError>(n.shape.size() == 1, "backward: a scalar loss is needed, not {}; pass a seed", n.shape);
+  const T one = 1;
+  sweep(loss, &one, [](std::uint32_t, const Parameter<T>& p) { return &p.gradient(); });
+}
+
+namespace {
+
+template <Real T>
+void check_seed(const Tape<T>& tape, Var<T> y, const Tensor<T>& seed) {
+  const Shape& shape = tape.checked(y, "backward").shape;
+  tape.template require<ShapeError>(shape_of(seed) == shape, "backward: the seed has shape {}, the value {}",
+                                    shape_of(seed), shape);
+}
+
+}  // namespace
+
+template <Real T>
+void Tape<T>::backward(Var<T> y, const Tensor<T>& seed) {
+  check_seed(*this, y, seed);
+  sweep(y, seed.data(), [](std::uint32_t, const Parameter<T>& p) { return &p.gradient(); });
+}
+
+template <Real T>
+void Tape<T>::backward(Var<T> loss, Gradients<T>& gradients) {
+  const Node<T>& n = checked(loss, "backward");
+  require<ShapeError>(n.shape.size() == 1, "backward: a scalar loss is needed, not {}; pass a seed", n.shape);
+  const T one = 1;
+  sweep(loss, &one, [&](std::uint32_t, const Parameter<T>& p) { return &gradients.of(p); });
+}
+
+template <Real T>
+void Tape<T>::backward(Var<T> y, const Tensor<T>& seed, Gradients<T>& gradients) {
+  check_seed(*this, y, seed);
+  sweep(y, seed.data(), [&](std::uint32_t, const Parameter<T>& p) { return &gradients.of(p); });
+}
+
+template <Real T>
+std::vector<Tensor<T>> Tape<T>::gradient(Var<T> y, const Tensor<T>& seed, std::span<const Var<T>> wrt) {
+  check_seed(*this, y, seed);
+  Gradients<T> own;
+  for (const Var<T>& x : wrt) {
+    require<TapeError>(checked(x, "gradient").grad != nullptr, "gradient: no gradient is kept for this {}",
+                       node(x.index()).op->name);
+  }
+  sweep(y, seed.data(), [&](std::uint32_t, const Parameter<T>& p) -> Gradient<T>* {
+    for (const Var<T>& x : wrt)
+      if (parameter_of(x.index()) == &p) return &own.of(p);
+    return nullptr;
+  });
+  std::vector<Tensor<T>> result;
+  for (const Var<T>& x : wrt) {
+    const View<T> g = gradient_of(x.index());
+    Tensor<T> copy = make_tensor<T>(node(x.index()).shape);
+    for (Index r = 0; r < g.rows; ++r) std::copy_n(g.row(r), g.cols, copy.data() + r * g.cols);
+    result.push_back(std::move(copy));
+  }
+  return result;
+}
+
+template <Real T>
+Tensor<T> Tape<T>::gradient(Var<T> y, const Tensor<T>& seed, Var<T> wrt) {
+  return std::move(gradient(y, seed, std::span<const Var<T>>(&wrt, 1)).front());
+}
+
+template class Tape<float>;
+template class Tape<double>;
+template class Gradients<float>;
+template class Gradients<double>;
+template class Var<float>;
+template class Var<double>;
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,331 @@
+#pragma once
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <unroll/autograd/tape/arena.h>
+#include <unroll/autograd/tape/parameter.h>
+#include <unroll/autograd/tape/var.h>
+#include <unroll/autograd/tensor/rng.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// What the tape knows about a kind of node.
+template <Real T>
+struct Op {
+  const char* name;
+  /// Adds to the gradients of the inputs; null when there is nothing to do (leaves, views).
+  void (*backward)(const void* rule, Var<T> y);
+  /// Says what was computed, for dumps; null: the name.
+  std::string (*describe)();
+};
+
+/// Where in the model a node was recorded: a parameter's path whose owner was running, and the time step.
+struct Place {
+  const std::string* parameter_path = nullptr;
+  Index step = -1;
+};
+
+/// One recorded value. Views share the memory of what they look at.
+template <Real T>
+struct Node {
+  T* value = nullptr;
+  T* grad = nullptr;  // null when no gradient is wanted
+  Index stride = 0;   // elements between the starts of two rows
+  Shape shape;
+  const Op<T>* op = nullptr;
+  const void* rule = nullptr;
+  const std::uint32_t* inputs = nullptr;
+  std::uint32_t input_count = 0;
+  std::uint32_t block = 0;      // allocation that holds the gradient
+  std::uint32_t place = 0;
+  std::uint32_t leaf = 0;       // 1 + index of the parameter leaf, or 0
+  std::uint32_t exclusive = 0;  // 1 + index of the exclusive slice it looks at, or 0
+
+  View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
+};
+
+/// The first value that is not finite, in the order of computation.
+struct NonFinite {
+  std::uint32_t node;
+  std::string op, place;
+  Shape shape;
+  Index element;
+  std::string message() const;
+};
+
+/// Gradients of a backward pass kept apart from the parameters, for a thread of its own: pass it to
+/// Tape::backward and add it to the parameters when all threads are done.
+template <Real T>
+class Gradients {
+ public:
+  Gradient<T>& of(const Parameter<T>& parameter);
+  /// Adds all to the parameters' own gradients, and clears.
+  void deliver();
+
+ private:
+  std::vector<std::pair<const Parameter<T>*, std::unique_ptr<Gradient<T>>>> entries_;
+};
+
+/// The history of a computation. Nodes stand in the order they were computed in, which is a topological
+/// order, and backward is one reverse loop over them. Not for use by two threads at once; parameters may be
+/// shared between the tapes of several threads.
+template <Real T>
+class Tape {
+ public:
+  using scalar = T;
+
+  /// The seed is that of dropout and noise.
+  explicit Tape(std::uint64_t seed = 0) : Tape(seed, true) {}
+  /// A tape that computes and records nothing: dropout is the identity, backward throws.
+  static Tape inference() { return Tape(0, false); }
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  bool training() const { return recording_; }
+
+  /// Enters data whose gradient nobody asks for.
+  template <class E>
+    requires(!Real<E> && requires(const E& e) { e.shape(); e.dimension(); })
+  Var<T> constant(const E& array) {
+    return enter_array(array, false);
+  }
+  Var<T> constant(T value) { return filled({}, value); }
+  Var<T> constant(const Shape& shape, std::span<const T> values) { return enter(shape, values, false); }
+  /// Enters data whose gradient is wanted.
+  template <class E>
+    requires(!Real<E> && requires(const E& e) { e.shape(); e.dimension(); })
+  Var<T> variable(const E& array) {
+    return enter_array(array, true);
+  }
+  Var<T> variable(T value);
+  Var<T> variable(const Shape& shape, std::span<const T> values) { return enter(shape, values, true); }
+  Var<T> zeros(const Shape& shape) { return filled(shape, T(0)); }
+  Var<T> filled(const Shape& shape, T value);
+  /// The leaf of a parameter: one per tape and version, without a copy.
+  Var<T> use(const Parameter<T>& parameter);
+
+  /// Adds the gradient of a scalar to the parameters it depends on. Throws ShapeError if `loss` has more
+  /// than one element and TapeError if a parameter was edited since it was used.
+  void backward(Var<T> loss);
+  /// The same for any `y`, with the gradient of the result with respect to `y` given in its shape.
+  void backward(Var<T> y, const Tensor<T>& seed);
+  /// The same, adding into `gradients` and leaving the parameters' own alone.
+  void backward(Var<T> loss, Gradients<T>& gradients);
+  void backward(Var<T> y, const Tensor<T>& seed, Gradients<T>& gradients);
+  /// The vector-Jacobian product of `seed` with dy/dwrt; no parameter is touched.
+  Tensor<T> gradient(Var<T> y, const Tensor<T>& seed, Var<T> wrt);
+  std::vector<Tensor<T>> gradient(Var<T> y, const Tensor<T>& seed, std::span<const Var<T>> wrt);
+
+  /// Forgets everything recorded; memory is kept. The random source goes on.
+  void rewind();
+  /// Rewinds and enters the values of `state` (a Var, or a struct whose `fields` lists Vars) as constants:
+  /// truncated back-propagation through time.
+  template <class State>
+  State restart(const State& state);
+
+  /// The source of dropout and noise.
+  Rng& rng() { return rng_; }
+
+  std::size_t size() const { return nodes_.size(); }
+  /// Bytes that values take; gradients take as many once backward ran.
+  std::size_t value_bytes() const { return values_.used(); }
+  std::size_t bytes() const;
+  /// The parameters used since the last rewind.
+  std::vector<const Parameter<T>*> used_parameters() const;
+  const Node<T>& node(std::uint32_t index) const { return nodes_[index]; }
+  Var<T> var(std::uint32_t index) { return {this, index, epoch_}; }
+
+  /// The first value that is not finite, if there is one.
+  std::unique_ptr<NonFinite> find_nonfinite() const;
+  /// Where a node was recorded, such as "in encoder/cell, step 7"; empty if unknown.
+  std::string place_of(std::uint32_t index) const;
+  std::string place_of(const Place& place) const;
+
+  // What follows is for ops and for layers that unroll.
+
+  /// The node of a handle; throws TapeError if it is stale, foreign, or was consumed.
+  const Node<T>& checked(const Var<T>& v, const char* op) const;
+  /// Throws E with the message and the place in the model.
+  template <class E = Error, class... Args>
+  void require(bool ok, fmt::format_string<Args...> text, Args&&... args) const {
+    if (!ok) [[unlikely]]
+      throw E(located(fmt::format(text, std::forward<Args>(args)...), {}));
+  }
+  std::string located(std::string message, std::span<const Var<T>> inputs) const;
+
+  /// A new node with memory of its own. `inputs` decide whether a gradient is wanted.
+  Var<T> append(const Op<T>& op, const Shape& shape, std::span<const Var<T>> inputs);
+  /// A new node that takes over the memory of `x`, the first of `inputs`, after consume(x) allowed it.
+  Var<T> append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs);
+  /// Attaches the rule that backward will call; does nothing when no gradient is wanted.
+  template <class Rule>
+  void keep_rule(Var<T> y, const Rule& rule) {
+    static_assert(std::is_trivially_destructible_v<Rule>, "a rule is never destroyed");
+    Node<T>& n = nodes_[y.index()];
+    if (n.grad != nullptr) n.rule = new (payloads_.allocate(sizeof(Rule)).data) Rule(rule);
+  }
+  /// A node that looks at part of the memory of `x`.
+  Var<T> alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride);
+  /// A node that looks at `x` and wants no gradient.
+  Var<T> detach(Var<T> x);
+  /// A copy of `items` that lives until the tape is rewound.
+  template <class U>
+  std::span<const U> keep(std::span<const U> items) {
+    static_assert(std::is_trivially_copyable_v<U>);
+    U* data = payloads_.allocate<U>(items.size());
+    std::copy(items.begin(), items.end(), data);
+    return {data, items.size()};
+  }
+  /// Memory for `count` elements that lives until the tape is rewound.
+  template <class U>
+  std::span<U> room(Index count) {
+    return {payloads_.allocate<U>(static_cast<std::size_t>(count)), static_cast<std::size_t>(count)};
+  }
+
+  /// Memory for the duration of one rule's forward or backward.
+  template <class U>
+  std::span<U> scratch(Index count) {
+    scratch_.rewind();
+    return {scratch_.allocate<U>(static_cast<std::size_t>(count)), static_cast<std::size_t>(count)};
+  }
+
+  View<const T> values(std::uint32_t index) const { return nodes_[index].values(); }
+  View<T> writable(std::uint32_t index) const {
+    const Node<T>& n = nodes_[index];
+    return {n.value, n.shape.rows(), n.shape.cols(), n.stride};
+  }
+  /// During backward: does anyone want the gradient of this value?
+  bool wanted(std::uint32_t index) const {
+    const Node<T>& n = nodes_[index];
+    return n.grad != nullptr && (n.leaf == 0 || leaves_[n.leaf - 1].sink != nullptr);
+  }
+  /// During backward: the gradient of a value, to be added to (zeroed before its first use).
+  View<T> gradient_of(std::uint32_t index);
+  /// The same; if the second is true the memory may be overwritten instead of added to.
+  std::pair<View<T>, bool> claim_gradient(std::uint32_t index);
+  /// During backward: the gradient of matrix `w` will grow by a^T b. All such products of one matrix are
+  /// done at once when the reverse loop reaches it.
+  void defer_product(std::uint32_t w, View<const T> a, View<const T> b);
+  /// The parameter behind a leaf, or null.
+  const Parameter<T>* parameter_of(std::uint32_t index) const;
+  /// The gradient a leaf's parameter receives in this backward, or null.
+  Gradient<T>* sink_of(std::uint32_t index) const;
+
+  /// Names what is running, for messages. Returns what was running before.
+  Place enter_place(Place place);
+  const Place& current_place() const { return places_[place_]; }
+  /// Marks `x`, a value nobody else will read, as one whose memory addmm may take over.
+  void grant(Var<T> x, std::uint32_t recorded_before);
+  /// Gives the memory of `x` to its successor if it may: marks it consumed and returns true.
+  bool consume(Var<T> x);
+  /// Marks nodes recorded so far; see grant().
+  std::uint32_t mark() const { return static_cast<std::uint32_t>(nodes_.size()); }
+
+ private:
+  struct Block {
+    T* grad;
+    Index size, unit;
+    std::uint32_t flag, units;
+    std::uint32_t owner;  // the node it was allocated for
+    bool read;            // some op has taken it, or a view of it, as an operand
+  };
+  struct Leaf {
+    std::uint32_t node;
+    const Parameter<T>* parameter;
+    std::uint64_t version;
+    Gradient<T>* sink;
+  };
+  struct Product {
+    View<const T> a, b;
+  };
+  /// A slab slice handed out for in-place accumulation, with the column ranges read and consumed so far.
+  struct Exclusive {
+    static constexpr int most = 12;
+    struct Range {
+      Index first, last;
+      bool consumed;
+      bool overlaps(Index from, Index to) const { return from < last && first < to; }
+    };
+    T* base;
+    Index stride, rows;
+    std::array<Range, most> ranges;
+    int count;
+    bool full;  // more ranges were read than are kept: nothing more can be consumed
+  };
+
+  Tape(std::uint64_t seed, bool recording) : rng_(seed), recording_(recording) { forget(); }
+
+  template <class E>
+  Var<T> enter_array(const E& array, bool wanted) {
+    const Var<T> v = enter_empty(shape_of(array), wanted);
+    T* out = nodes_[v.index()].value;
+    for (auto it = array.template begin<xt::layout_type::row_major>(),
+              end = array.template end<xt::layout_type::row_major>();
+         it != end; ++it)
+      *out++ = static_cast<T>(*it);
+    return v;
+  }
+  void forget();
+  Var<T> enter_empty(const Shape& shape, bool wanted);
+  Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
+  Node<T>& push_node(const Op<T>& op, const Shape& shape);
+  void allocate(Node<T>& n, bool wants_gradient);
+  void keep_inputs(Node<T>& n, std::span<const Var<T>> inputs);
+  void note_read(const Node<T>& n, const char* op);
+  using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
+  void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
+  void start_sweep(Var<T> y, const SinkFor& sink_for);
+  void flush(std::uint32_t index);
+  std::pair<Index, Index> columns_of(const Node<T>& n, const Exclusive& e) const;
+  std::pair<std::uint32_t, std::uint32_t> units_of(const Node<T>& n, const Block& block) const;
+  bool reached(const Node<T>& n) const;
+  std::size_t leaf_slot(const Parameter<T>* parameter) const;
+  void grow_leaf_table();
+
+  Rng rng_;
+  bool recording_;
+  bool sweeping_ = false;
+  std::uint32_t epoch_ = 1;
+  std::uint32_t place_ = 0;
+  Arena values_, payloads_, scratch_;
+  std::vector<Node<T>> nodes_;
+  std::vector<Block> blocks_;
+  std::uint32_t flag_count_ = 0;
+  std::vector<std::uint8_t> touched_;
+  std::vector<std::uint32_t> pending_;
+  std::vector<std::vector<Product>> products_;
+  std::uint32_t products_used_ = 0;
+  std::vector<Leaf> leaves_;
+  std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
+  std::vector<Place> places_;
+  std::vector<Exclusive> exclusives_;
+  std::vector<std::unique_ptr<Op<T>>> alias_ops_;
+
+  friend class Var<T>;
+};
+
+// Handles, seen through their tape.
+
+template <Real T>
+Tape<T>& Var<T>::tape() const {
+  unroll::require<TapeError>(tape_ != nullptr, "var: this handle was never given a value");
+  return *tape_;
+}
+
+/// The value of a handle as a rectangle of memory.
+template <Real T>
+View<const T> values(const Var<T>& v) {
+  return v.tape().values(v.index());
+}
+
+extern template class Tape<float>;
+extern template class Tape<double>;
+extern template class Gradients<float>;
+extern template class Gradients<double>;
+extern template class Var<float>;
+extern template class Var<double>;
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,163 @@
+#pragma once
+
+// g++ 12 takes the deliberately undefined registers of its own AVX-512 intrinsics for a mistake.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <xsimd/xsimd.hpp>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include <unroll/autograd/tensor/shape.h>
+
+// The one door to xsimd. Rules are written once, for a scalar and for a register of them.
+
+namespace unroll::inline UNROLL_ISA {
+
+/// A SIMD register of T, as wide as the instruction set the file is compiled for.
+template <Real T>
+using Batch = xsimd::batch<T>;
+
+template <Real T>
+inline constexpr Index lanes = static_cast<Index>(Batch<T>::size);
+
+namespace detail {
+
+template <class V>
+struct ScalarOf {
+  using type = V;
+};
+template <class T, class A>
+struct ScalarOf<xsimd::batch<T, A>> {
+  using type = T;
+};
+
+}  // namespace detail
+
+/// The element type of a scalar or of a register.
+template <class V>
+using scalar_t = typename detail::ScalarOf<V>::type;
+
+/// The functions rules are made of, for a scalar and for a register.
+namespace math {
+
+using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::sin,
+    std::sqrt;
+using xsimd::abs, xsimd::cos, xsimd::erf, xsimd::exp, xsimd::expm1, xsimd::log, xsimd::log1p,
+    xsimd::select, xsimd::sin, xsimd::sqrt;
+
+template <Real T>
+T max(T a, T b) {
+  return a < b ? b : a;
+}
+template <Real T>
+T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T, class A>
+xsimd::batch<T, A> max(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
+  return xsimd::select(a < b, b, a);
+}
+template <class T, class A>
+xsimd::batch<T, A> min(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
+  return xsimd::select(b < a, b, a);
+}
+
+template <Real T>
+T select(bool condition, T yes, T no) {
+  return condition ? yes : no;
+}
+/// 1 / (1 + exp(-x)); exact limits 0 and 1, NaN stays NaN.
+template <class V>
+V sigmoid(V x) {
+  const V e = exp(-abs(x));
+  const V s = V(1) / (V(1) + e);
+  return math::select(x < V(0), e * s, s);
+}
+
+/// Hyperbolic tangent by expm1 of -2|x|, which keeps the relative accuracy near zero.
+template <class V>
+V tanh(V x) {
+  const V m = expm1(V(-2) * abs(x));
+  const V t = -m / (m + V(2));
+  return math::select(x < V(0), -t, t);
+}
+
+}  // namespace math
+
+namespace simd {
+
+/// The sum of a register's elements.
+template <class T, class A>
+T total(const xsimd::batch<T, A>& x) {
+  if constexpr (requires { reduce_add(x); })
+    return reduce_add(x);  // xsimd 9 and later
+  else
+    return hadd(x);
+}
+
+template <Real T>
+T sum(const T* x, Index n) {
+  Batch<T> partial(T(0));
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) partial += Batch<T>::load_unaligned(x + i);
+  T result = total(partial);
+  for (; i < n; ++i) result += x[i];
+  return result;
+}
+
+template <Real T>
+T dot(const T* x, const T* y, Index n) {
+  Batch<T> partial(T(0));
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>)
+    partial = xsimd::fma(Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(y + i), partial);
+  T result = total(partial);
+  for (; i < n; ++i) result += x[i] * y[i];
+  return result;
+}
+
+/// The largest element; NaN if there is one, -infinity of nothing.
+template <Real T>
+T max(const T* x, Index n) {
+  T result = -std::numeric_limits<T>::infinity();
+  for (Index i = 0; i < n; ++i) result = x[i] > result || x[i] != x[i] ? x[i] : result;
+  return result;
+}
+
+/// y[i] = f(x[i]) with f generic over scalar and register. A tail runs as a padded register, so that an
+/// element's result never depends on its position.
+template <Real T, class F>
+void map(const T* x, T* y, Index n, F f) {
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) f(Batch<T>::load_unaligned(x + i)).store_unaligned(y + i);
+  if (i < n) {
+    std::array<T, static_cast<std::size_t>(lanes<T>)> padded;
+    padded.fill(x[i]);
+    std::copy(x + i, x + n, padded.begin());
+    f(Batch<T>::load_unaligned(padded.data())).store_unaligned(padded.data());
+    std::copy_n(padded.begin(), n - i, y + i);
+  }
+}
+
+/// y += a x
+template <Real T>
+void add_scaled(T a, const T* x, T* y, Index n) {
+  const Batch<T> scale(a);
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>)
+    xsimd::fma(scale, Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(y + i))
+        .store_unaligned(y + i);
+  for (; i < n; ++i) y[i] = std::fma(a, x[i], y[i]);
+}
+
+}  // namespace simd
+}  // namespace unroll::inline UNROLL_ISA
