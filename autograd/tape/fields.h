@@ -50,14 +50,40 @@ void for_each_var(S& state, F&& f) {
     static_assert(detail::is_var<X>, "a state is a Var, a struct with `fields`, or a list of states");
 }
 
-/// The first Var of a state: what the cell puts out.
+/// A state of the same form whose Vars are f of the old ones.
+template <class S, class F>
+S map_vars(const S& state, F&& f) {
+  S result = state;
+  for_each_var(result, [&](auto& v) { v = f(v); });
+  return result;
+}
+
+/// Calls f(parameter) for each parameter of a model, in the order of its fields.
+template <class M, class F>
+void visit_parameters(M& model, F&& f) {
+  using X = std::remove_cvref_t<M>;
+  if constexpr (detail::is_parameter<X>)
+    f(model);
+  else if constexpr (detail::is_optional<X>) {
+    if (model) visit_parameters(*model, f);
+  } else if constexpr (HasFields<X>)
+    X::fields(model, [&](const char*, auto& part) { visit_parameters(part, f); });
+  else if constexpr (std::ranges::range<X>)
+    for (auto& part : model) visit_parameters(part, f);
+}
+
+/// The Var number k of a state; the first is what a cell puts out.
+template <Real T, class S>
+Var<T> nth_var(const S& state, int k) {
+  Var<T> result;
+  for_each_var(state, [&](const Var<T>& v) {
+    if (k-- == 0) result = v;
+  });
+  return result;
+}
 template <Real T, class S>
 Var<T> output_of(const S& state) {
-  Var<T> first;
-  for_each_var(state, [&](const Var<T>& v) {
-    if (first.empty()) first = v;
-  });
-  return first;
+  return nth_var<T>(state, 0);
 }
 
 template <Real T>

@@ -29,6 +29,8 @@ class Gradient {
   bool empty() const { return state_ == State::empty; }
   void clear();
   const Tensor<T>& values() const;
+  /// The memory behind for_each_run().
+  const T* data() const { return values_.data(); }
   /// Calls f(offset, count) for each run of elements that may be non-zero.
   template <class F>
   void for_each_run(F f) const {

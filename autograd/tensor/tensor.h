@@ -16,9 +16,9 @@ namespace unroll::inline UNROLL_ISA {
 template <Real T = float>
 using Tensor = xt::xarray<T, xt::layout_type::row_major>;
 
-/// A short list that allocates only beyond four entries.
+/// A short list that allocates only beyond eight entries.
 template <class T>
-using Few = xt::svector<T, 4>;
+using Few = xt::svector<T, 8>;
 
 /// A rectangle of memory: `rows` runs of `cols` adjacent elements, `stride` elements apart. Owns nothing.
 template <class T>

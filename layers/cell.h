@@ -1,0 +1,40 @@
+#pragma once
+
+#include <unroll/autograd/ops/elementwise.h>
+#include <unroll/autograd/ops/layout.h>
+#include <unroll/autograd/ops/linalg.h>
+#include <unroll/layers/linear.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+namespace detail {
+template <class C>
+concept FloatCell = requires(const C& cell, Var<float> xs) { cell.project(xs); };
+}  // namespace detail
+
+/// The scalar a cell computes in.
+template <class C>
+using cell_scalar_t = std::conditional_t<detail::FloatCell<C>, float, double>;
+
+/// What is unrolled over time. A cell has
+/// - `State`: a Var [batch, width], or a struct whose `fields` lists its Vars; the first is the output;
+/// - `initial(tape, batch)`: the state before the first step;
+/// - `project(xs)`: all that depends on the inputs alone, for all steps at once; xs is [..., in];
+/// - `step(x, state)`, or `step(x, state, t)`: the next state, from one step of the projection;
+/// - `fields`: its parameters.
+/// It may have `prepare(tape)`, which is called once per sequence and returns the object whose step is called.
+template <class C>
+concept Cell = HasFields<const C> && std::is_trivially_copyable_v<typename C::State> &&
+               requires(const C& cell, Tape<cell_scalar_t<C>>& tape, Var<cell_scalar_t<C>> xs) {
+                 { cell.initial(tape, Index{}) } -> std::convertible_to<typename C::State>;
+                 { cell.project(xs) } -> std::convertible_to<Var<cell_scalar_t<C>>>;
+               };
+
+/// A hidden state and a cell state, each [batch, width].
+template <Real T = float>
+struct HiddenAndCell {
+  Var<T> h, c;
+  static void fields(auto& s, auto&& f) { f("h", s.h), f("c", s.c); }
+};
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,28 @@
+#include <unroll/layers/gru_cell.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+template <Real T>
+auto GRUCell<T>::step(Var<T> x, State h) const -> State {
+  const auto [xr, xz, xn] = split<3>(x);
+  const auto [hr, hz, hn] = split<3>(recurrent(h));
+  const auto z = sigmoid(xz + hz);
+  const auto n = tanh(xn + sigmoid(xr + hr) * hn);
+  return n + z * (h - n);
+}
+
+template <Real T>
+auto GRUResetBeforeCell<T>::step(Var<T> x, State h) const -> State {
+  const Var<T> of_gates = slice(x, -1, 0, 2 * width), of_candidate = slice(x, -1, 2 * width, 3 * width);
+  const auto [r, z] = split<2>(addmm(of_gates, h, gates.weight));
+  const Var<T> n = addmm(of_candidate, sigmoid(r) * h, candidate.weight);
+  const auto candidate_state = tanh(n);
+  return candidate_state + sigmoid(z) * (h - candidate_state);
+}
+
+template struct GRUCell<float>;
+template struct GRUCell<double>;
+template struct GRUResetBeforeCell<float>;
+template struct GRUResetBeforeCell<double>;
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,228 @@
+#pragma once
+
+#include <unroll/layers/cell.h>
+#include <unroll/layers/ragged.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// What a sequence layer returns. It converts to its outputs, and `auto [outputs, last] = layer(xs)` works.
+template <Real T, class State>
+struct Unrolled {
+  using scalar = T;
+  Var<T> outputs;  // [time, batch, width]; zero where a row has ended
+  State last;      // each row's state after its last valid step
+  /// The state after each step, valid until the tape is rewound. Of a ragged batch, step t holds the rows that are still
+  /// alive, longest first.
+  std::span<const State> steps = {};
+
+  operator Var<T>() const { return outputs; }
+
+  template <std::size_t I>
+  const auto& get() const {
+    if constexpr (I == 0)
+      return outputs;
+    else
+      return last;
+  }
+};
+
+namespace detail {
+/// Names where an unrolling layer is, and restores what was named before.
+template <Real T>
+class PlaceGuard {
+ public:
+  PlaceGuard(Tape<T>& tape, const std::string* parameter_path) : tape_(tape), before_(tape.current_place()), path_(parameter_path) {}
+  ~PlaceGuard() { tape_.enter_place(before_); }
+  PlaceGuard(const PlaceGuard&) = delete;
+  PlaceGuard& operator=(const PlaceGuard&) = delete;
+  void step(Index t) { tape_.enter_place({path_ != nullptr && !path_->empty() ? path_ : before_.parameter_path, t}); }
+
+ private:
+  Tape<T>& tape_;
+  Place before_;
+  const std::string* path_;
+};
+
+/// The path of a layer's first parameter, or null.
+template <class M>
+const std::string* first_path(const M& model) {
+  const std::string* path = nullptr;
+  visit_parameters(model, [&](const auto& p) {
+    if (path == nullptr) path = &p.path();
+  });
+  return path;
+}
+}  // namespace detail
+
+/// A cell unrolled over time: the only such loop in the library. Back-propagation through time is the tape's reverse
+/// loop over what it recorded.
+template <class C>
+struct Recurrent {
+  static_assert(Cell<C>);
+  using State = typename C::State;
+  using T = cell_scalar_t<C>;
+  using scalar = T;
+
+  C cell;
+
+  template <class... Args>
+    requires std::constructible_from<C, Args...>
+  Recurrent(Args&&... args) : cell(std::forward<Args>(args)...) {}
+
+  /// The state a sequence starts from if none is given.
+  State initial(Tape<T>& tape, Index batch) const { return cell.initial(tape, batch); }
+  /// One step of x [batch, in], for streaming and for feeding outputs back.
+  State step(Var<T> x, const State& state) const {
+    return advance(prepared(x.tape()), cell.project(x), state, 0);
+  }
+
+  /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is never
+  /// read. Throws ShapeError naming layer and step.
+  Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
+    check_sequence(xs);
+    return run(xs, initial(xs.tape(), xs.shape()[1]), lengths);
+  }
+  Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
+    check_sequence(xs);
+    return run(xs, state, lengths);
+  }
+
+  /// Width of the outputs.
+  Index width() const {
+    Tape<T> tape = Tape<T>::inference();
+    return output_of<T>(initial(tape, 1)).shape().cols();
+  }
+  static void fields(auto& m, auto&& f) { f("cell", m.cell); }
+
+ private:
+  decltype(auto) prepared(Tape<T>& tape) const {
+    if constexpr (requires { cell.prepare(tape); })
+      return cell.prepare(tape);
+    else
+      return (cell);
+  }
+  template <class Stepper>
+  static State advance(const Stepper& stepper, Var<T> x, const State& state, Index t) {
+    if constexpr (requires { stepper.step(x, state, t); })
+      return stepper.step(x, state, t);
+    else
+      return stepper.step(x, state);
+  }
+
+  void check_sequence(Var<T> xs) const {
+    const Shape shape = xs.tape().checked(xs, "recurrent").shape;
+    require_here<ShapeError>(xs.tape(), shape.rank() == 3, "recurrent: a sequence [time, batch, features] is needed, not {}",
+                             shape);
+  }
+  template <class E, class... Args>
+  void require_here(Tape<T>& tape, bool ok, fmt::format_string<Args...> text, Args&&... args) const {
+    if (ok) return;
+    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    place.step(-1);
+    tape.template require<E>(false, text, std::forward<Args>(args)...);
+  }
+
+  Unrolled<T, State> run(Var<T> xs, const State& state, std::span<const Index> lengths) const {
+    Tape<T>& tape = xs.tape();
+    const Shape shape = xs.shape();
+    for_each_var(state, [&](const Var<T>& v) {
+      const Shape& s = tape.checked(v, "recurrent").shape;
+      require_here<ShapeError>(tape, s.rank() >= 1 && s[0] == shape[1],
+                               "recurrent: the initial state {} does not fit the sequence {}", s, shape);
+    });
+    for (std::size_t b = 0; b < lengths.size(); ++b)
+      require_here<ShapeError>(tape, lengths[b] >= 0 && lengths[b] <= shape[0],
+                               "recurrent: length {} of row {} in the sequence {}", lengths[b], b, shape);
+    require_here<ShapeError>(tape, lengths.empty() || static_cast<Index>(lengths.size()) == shape[1],
+                             "recurrent: {} lengths for the sequence {}", lengths.size(), shape);
+    const bool full = std::all_of(lengths.begin(), lengths.end(), [&](Index n) { return n == shape[0]; });
+    return full ? run_full(xs, state) : run_ragged(xs, state, lengths);
+  }
+
+  Unrolled<T, State> run_full(Var<T> xs, State state) const {
+    Tape<T>& tape = xs.tape();
+    const Index time = xs.shape()[0], batch = xs.shape()[1];
+    if (time == 0) return {tape.zeros({0, batch, output_of<T>(state).shape().cols()}), state};
+    const std::uint32_t mark = tape.mark();
+    const Var<T> projected = cell.project(xs);
+    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    const auto& stepper = prepared(tape);
+    const auto steps = tape.template room<State>(time);
+    const auto outputs = tape.template room<Var<T>>(time);
+    for (Index t = 0; t < time; ++t) {
+      place.step(t);
+      const Var<T> x = projected[t];
+      tape.grant(x, mark);
+      state = advance(stepper, x, state, t);
+      steps[static_cast<std::size_t>(t)] = state;
+      outputs[static_cast<std::size_t>(t)] = output_of<T>(state);
+    }
+    return {stack(std::span<const Var<T>>(outputs)), state, steps};
+  }
+
+  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths) const {
+    Tape<T>& tape = xs.tape();
+    const Shape shape = xs.shape();
+    const Ragged ragged(tape, lengths, shape[0]);
+    const State before = map_vars(state, [&](Var<T> v) {
+      return detail::gather_rows(v, ragged.order, v.shape());
+    });
+    if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
+    const std::uint32_t mark = tape.mark();
+    const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
+    const Var<T> projected = cell.project(packed);
+    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    const auto& stepper = prepared(tape);
+    const auto steps = tape.template room<State>(ragged.steps());
+    const auto outputs = tape.template room<Var<T>>(ragged.steps());
+    state = before;
+    for (Index t = 0; t < ragged.steps(); ++t) {
+      place.step(t);
+      const Index alive = ragged.alive[static_cast<std::size_t>(t)];
+      const Index offset = ragged.offsets[static_cast<std::size_t>(t)];
+      const Var<T> x = slice(projected, 0, offset, offset + alive);
+      tape.grant(x, mark);
+      const State narrowed = map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
+      state = advance(stepper, x, narrowed, t);
+      steps[static_cast<std::size_t>(t)] = state;
+      outputs[static_cast<std::size_t>(t)] = output_of<T>(state);
+    }
+    const Var<T> all = concat(std::span<const Var<T>>(outputs), 0);
+    const Var<T> restored = detail::gather_rows(all, ragged.unpacked, shape.with(2, all.shape().cols()));
+    return {restored, last_of(ragged, before, steps), steps};
+  }
+
+  /// The state after each row's last valid step, in the user's order: of the longest rows that after the last step, and so
+  /// on down to rows without a step, whose state is the one before the first.
+  static State last_of(const Ragged& ragged, const State& before, std::span<const State> steps) {
+    int k = 0;
+    return map_vars(before, [&](Var<T> first) {
+      Tape<T>& tape = first.tape();
+      const auto parts = tape.template room<Var<T>>(ragged.steps() + 1);
+      std::size_t count = 0;
+      Index ended = 0;
+      for (Index t = ragged.steps(); t-- > 0;) {
+        const Index alive = ragged.alive[static_cast<std::size_t>(t)];
+        if (alive > ended) parts[count++] = slice(nth_var<T>(steps[static_cast<std::size_t>(t)], k), 0, ended, alive);
+        ended = alive;
+      }
+      const Index batch = first.shape()[0];
+      if (batch > ended) parts[count++] = slice(first, 0, ended, batch);
+      ++k;
+      return detail::gather_rows(concat(std::span<const Var<T>>(parts.first(count)), 0), ragged.rank, first.shape());
+    });
+  }
+};
+
+}  // namespace unroll::inline UNROLL_ISA
+
+template <class T, class State>
+struct std::tuple_size<unroll::Unrolled<T, State>> : std::integral_constant<std::size_t, 2> {};
+template <class T, class State>
+struct std::tuple_element<0, unroll::Unrolled<T, State>> {
+  using type = const unroll::Var<T>;
+};
+template <class T, class State>
+struct std::tuple_element<1, unroll::Unrolled<T, State>> {
+  using type = const State;
+};

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <unroll/layers/bidirectional.h>
+#include <unroll/layers/gru_cell.h>
+#include <unroll/layers/lstm_cell.h>
+#include <unroll/layers/recurrent.h>
+#include <unroll/layers/rnn_cell.h>
+#include <unroll/layers/stacked.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+template <Real T = float>
+using RNN = Recurrent<RNNCell<T>>;
+template <Real T = float>
+using GRU = Recurrent<GRUCell<T>>;
+template <Real T = float>
+using GRUResetBefore = Recurrent<GRUResetBeforeCell<T>>;
+template <Real T = float>
+using LSTM = Recurrent<LSTMCell<T>>;
+
+}  // namespace unroll::inline UNROLL_ISA
