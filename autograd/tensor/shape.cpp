@@ -23,6 +23,12 @@ void Shape::no_such_axis(int axis) const {
   throw ShapeError(fmt::format("shape: no axis {} in {}", axis, *this));
 }
 
+std::string Shape::text() const {
+  std::string result = "[";
+  for (int i = 0; i < rank_; ++i) result += (i == 0 ? "" : ", ") + std::to_string(extents_[static_cast<std::size_t>(i)]);
+  return result + "]";
+}
+
 Shape Shape::with(int axis, Index extent) const {
   auto extents = extents_;
   extents[static_cast<std::size_t>(position(axis))] = extent;

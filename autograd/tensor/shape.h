@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <span>
+#include <string>
 
 #include <unroll/autograd/tensor/error.h>
 
@@ -50,6 +51,9 @@ class Shape {
   Shape without(int axis) const;
   Shape inserted(int axis, Index extent) const;
 
+  /// Such as "[2, 3]".
+  std::string text() const;
+
   std::span<const Index> extents() const {
     return {extents_.data(), static_cast<std::size_t>(rank_)};
   }
@@ -75,11 +79,9 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op);
 template <>
 struct fmt::formatter<unroll::Shape> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const unroll::Shape& shape, Context& context) const {
-    auto out = fmt::format_to(context.out(), "[");
-    for (int i = 0; i < shape.rank(); ++i)
-      out = i == 0 ? fmt::format_to(out, "{}", shape[i]) : fmt::format_to(out, ", {}", shape[i]);
-    return fmt::format_to(out, "]");
+  auto format(const unroll::Shape& shape, format_context& context) const {
+    auto out = context.out();
+    for (const char c : shape.text()) *out++ = c;
+    return out;
   }
 };

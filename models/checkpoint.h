@@ -1,0 +1,59 @@
+#pragma once
+
+#include <unroll/layers/model.h>
+#include <unroll/layers/safetensors.h>
+#include <unroll/optim/optimizer.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// A model file that also holds where training stands: the optimizer's arrays and the recurrent state, as entries under
+/// "train/", next to the parameters under their own names.
+class Checkpoint {
+ public:
+  Metadata metadata;
+
+  template <class M>
+  void put_model(const M& model) {
+    for_each_parameter(model, [&](const std::string& path, const auto& p) { file_.put(path, p.value()); });
+  }
+  template <Real T, class Method>
+  void put_optimizer(Optimizer<T, Method>& optimizer) {
+    for (const auto& [name, tensor] : optimizer.state().tensors) file_.put(training_prefix + name, *tensor);
+  }
+  template <class State>
+  void put_state(const std::string& name, const State& state) {
+    int k = 0;
+    for_each_var(state, [&]<class T>(const Var<T>& v) {
+      file_.put(fmt::format("{}{}/{}", training_prefix, name, k++), Tensor<T>(v.value()));
+    });
+  }
+  void write(const std::filesystem::path& path);
+
+  static Checkpoint read(const std::filesystem::path& path);
+  /// Overwrites the optimizer's arrays. Throws FileError when one is missing.
+  template <Real T, class Method>
+  void get_optimizer(Optimizer<T, Method>& optimizer, std::uint64_t steps) const {
+    auto state = optimizer.state();
+    for (const auto& [name, tensor] : state.tensors) *tensor = fitting<T>(training_prefix + name, shape_of(*tensor));
+    *state.steps = steps;
+  }
+  template <class State>
+  void get_state(const std::string& name, State& state) const {
+    int k = 0;
+    for_each_var(state, [&]<class T>(Var<T>& v) {
+      v = v.tape().constant(fitting<T>(fmt::format("{}{}/{}", training_prefix, name, k++), v.shape()));
+    });
+  }
+
+ private:
+  template <Real T>
+  Tensor<T> fitting(const std::string& name, const Shape& shape) const {
+    Tensor<T> tensor = file_.get<T>(name);
+    require<FileError>(shape_of(tensor) == shape, "checkpoint: entry {} has shape {}, {} is needed", name, shape_of(tensor),
+                       shape);
+    return tensor;
+  }
+  Safetensors file_;
+};
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,170 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+
+#include <unroll/models/program/demo.h>
+#include <unroll/models/tasks/language_task.h>
+#include <unroll/models/text.h>
+
+using namespace unroll;
+
+namespace {
+
+constexpr int done = 0, failed = 1, wrong_input = 2, interrupted = 130;
+
+/// A name for a model that no file has yet.
+std::string free_name(const std::string& stem) {
+  std::string name = stem + ".safetensors";
+  for (int i = 2; std::filesystem::exists(name); ++i) name = fmt::format("{}-{}.safetensors", stem, i);
+  return name;
+}
+
+struct Program {
+  CLI::App app{"Train, sample and score recurrent sequence models.", "unroll"};
+  bool json = false;
+  std::function<int(Report&)> command;
+
+  Program() {
+    app.set_version_flag("--version", "unroll 0.1.0");
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(34);
+    add_train();
+    add_sample();
+    add_score();
+    add_demo();
+  }
+
+  CLI::App* add(CLI::App* parent, const char* name, const char* what) {
+    CLI::App* sub = parent->add_subcommand(name, what);
+    sub->option_defaults()->always_capture_default();
+    sub->add_flag("--json", json, "one JSON object per line on standard output");
+    return sub;
+  }
+
+  void add_train() {
+    CLI::App* train = app.add_subcommand("train", "train a model");
+    train->require_subcommand(1);
+    static LanguageTraining o;
+    CLI::App* lm = add(train, "char-lm", "language model: the next character, or with --words the next word");
+    auto* data = lm->add_option("--data", o.data, "text to train on")->type_name("FILE");
+    lm->add_option("--valid", o.valid, "text to validate on; without it the last tenth of the data")->type_name("FILE");
+    lm->add_flag("--words", o.words, "words instead of characters");
+    lm->add_option("--max-words", o.max_words, "most symbols of a word vocabulary");
+    lm->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember({"rnn", "gru", "lstm"}));
+    lm->add_option("--hidden", o.hidden, "width of the recurrent layers");
+    lm->add_option("--layers", o.layers, "number of recurrent layers");
+    lm->add_option("--embed", o.embed, "width of the embedding");
+    lm->add_option("--steps", o.steps, "steps of truncated back-propagation");
+    lm->add_option("--batch", o.batch, "sequences read side by side");
+    auto* epochs = lm->add_option("--epochs", o.epochs, "times the data are read");
+    lm->add_option("--dropout", o.dropout, "share of outputs dropped between layers");
+    lm->add_option("--rate", o.rate, "largest learning rate of Adam");
+    lm->add_option("--clip", o.clip, "largest norm of the gradient; 0: any");
+    lm->add_option("--seed", o.seed, "seed of weights and dropout");
+    lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
+    lm->add_option("--shards", o.shards, "parts of the batch that may run side by side; the result depends on them");
+    lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
+    lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
+    auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
+    auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")->type_name("MODEL");
+    lm->callback([this, data, out, resume, epochs] {
+      command = [=](Report& report) {
+        if (resume->count() > 0) {
+          LanguageTraining saved = language_training_of(o.resume);
+          saved.resume = o.resume;
+          saved.out = out->count() > 0 ? o.out : o.resume;
+          saved.threads = o.threads;
+          saved.max_steps = o.max_steps;
+          saved.baselines = o.baselines;
+          if (data->count() > 0) saved.data = o.data;
+          if (!o.valid.empty()) saved.valid = o.valid;
+          require<ValueError>(epochs->count() == 0 || o.epochs == saved.epochs,
+                              "train: an interrupted training goes on as it was begun; --epochs cannot change");
+          return train_language_model(saved, report) ? done : interrupted;
+        }
+        require<ValueError>(data->count() > 0, "train: --data FILE is needed");
+        if (out->count() == 0) o.out = free_name(o.words ? "word-lm" : "char-lm");
+        return train_language_model(o, report) ? done : interrupted;
+      };
+    });
+  }
+
+  void add_sample() {
+    static std::string model;
+    static Sampling o;
+    CLI::App* sample = add(&app, "sample", "print text that a language model makes");
+    sample->add_option("model", model, "model file")->required()->type_name("MODEL");
+    sample->add_option("--prompt", o.prompt, "text to go on from")->type_name("TEXT");
+    sample->add_option("--length", o.length, "symbols to make");
+    sample->add_option("--temperature", o.temperature, "below 1: likelier symbols more often; 0: the likeliest always");
+    sample->add_option("--top-k", o.top_k, "choose among the k likeliest symbols; 0: all");
+    sample->add_option("--top-p", o.top_p, "choose among the likeliest symbols that together have probability p");
+    sample->add_option("--seed", o.seed, "seed of the draws");
+    sample->callback([this] {
+      command = [](Report& report) {
+        sample_language_model(model, o, report);
+        return done;
+      };
+    });
+  }
+
+  void add_score() {
+    static std::string model, text, file;
+    CLI::App* score = add(&app, "score", "log probability of sentences, perplexity of all");
+    score->add_option("model", model, "model file")->required()->type_name("MODEL");
+    auto* given = score->add_option("--text", text, "a sentence, or several on lines of their own")->type_name("TEXT");
+    auto* data = score->add_option("--data", file, "a file with a sentence on each line")->type_name("FILE")->excludes(given);
+    score->callback([this, given, data] {
+      command = [=](Report& report) {
+        require<ValueError>(given->count() + data->count() > 0, "score: --text TEXT or --data FILE is needed");
+        score_language_model(model, data->count() > 0 ? read_text(file) : text, report);
+        return done;
+      };
+    });
+  }
+
+  void add_demo() {
+    static Demo o;
+    CLI::App* demo = add(&app, "demo", "train a character model on this project's own sources for about a minute");
+    demo->add_option("--root", o.root, "folder of the project")->type_name("DIR");
+    demo->add_option("--seconds", o.seconds, "about how long to train");
+    demo->add_option("--threads", o.threads, "threads");
+    demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
+    demo->callback([this] {
+      command = [](Report& report) { return run_demo(o, report) ? done : interrupted; };
+    });
+  }
+
+  int run(int argc, char** argv) {
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      const int code = app.exit(error, std::cout, std::cerr);
+      return code == 0 ? done : wrong_input;
+    }
+    Report report(json);
+    try {
+      return command(report);
+    } catch (const FileError& error) {
+      return complain(error, wrong_input);
+    } catch (const ValueError& error) {
+      return complain(error, wrong_input);
+    } catch (const IndexError& error) {
+      return complain(error, wrong_input);
+    } catch (const std::bad_alloc&) {
+      std::cerr << "unroll: there is not enough memory\n";
+      return failed;
+    } catch (const std::exception& error) {
+      return complain(error, failed);
+    }
+  }
+
+  static int complain(const std::exception& error, int code) {
+    std::cerr << "unroll: " << error.what() << "\n";
+    return code;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { return Program().run(argc, argv); }

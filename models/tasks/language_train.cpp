@@ -1,0 +1,324 @@
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include <unroll/autograd/tape/workers.h>
+#include <unroll/models/interrupt.h>
+#include <unroll/models/ngram.h>
+#include <unroll/models/tasks/language_file.h>
+#include <unroll/optim/optim.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Rows first .. last of a batch of sequences, into memory that is reused.
+const Tokens& rows_of(const Tokens& all, Index first, Index last, Tokens& part) {
+  part.shape = {all.time(), last - first};
+  part.ids.clear();
+  for (Index t = 0; t < all.time(); ++t) {
+    const auto step = all.ids.begin() + t * all.batch_size();
+    part.ids.insert(part.ids.end(), step + first, step + last);
+  }
+  return part;
+}
+
+/// Nats as people who model this kind of text read them.
+std::string quality(double nats, bool words) {
+  return words ? fmt::format("perplexity {:.2f}", std::exp(nats))
+               : fmt::format("{:.4f} bits per character", nats / std::numbers::ln2);
+}
+
+Fields metrics(const LanguageTraining& o, const std::string& split, double nats, double tokens_per_second) {
+  Fields fields{{"task", o.words ? "word-lm" : "char-lm"}, {"split", split}, {"nats_per_token", nats}};
+  if (o.words)
+    fields.emplace_back("perplexity", std::exp(nats));
+  else
+    fields.emplace_back("bits_per_character", nats / std::numbers::ln2);
+  fields.emplace_back("tokens_per_second", std::round(tokens_per_second));
+  return fields;
+}
+
+/// The part of the batch that one tape computes.
+template <class Model>
+struct Shard {
+  explicit Shard(std::uint64_t seed) : tape(seed) {}
+  Tape<> tape;
+  Tape<> reading = Tape<>::inference();
+  Gradients<float> gradients;
+  typename Model::State state;
+  Tokens inputs, targets;
+  double nats = 0;
+};
+
+template <class L>
+class Training {
+  using Model = LanguageModel<L>;
+
+ public:
+  Training(const LanguageTraining& options, const Text& train, const Text& valid, Report& report)
+      : o_(options), train_(train), valid_(valid), report_(report), rng_(options.seed), model_(shape(), rng_),
+        adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}), workers_(options.threads) {
+    for (Index s = 0; s < o_.shards; ++s)
+      shards_.push_back(std::make_unique<Shard<Model>>(o_.seed + static_cast<std::uint64_t>(s)));
+  }
+
+  void resume(const std::string& path, const nlohmann::json& at) {
+    load(model_, path);
+    const Checkpoint file = Checkpoint::read(path);
+    try {
+      epoch_ = at.at("epoch");
+      window_ = at.at("window");
+      step_ = at.at("step");
+      total_ = at.at("total");
+      adam_.set_rate(at.at("rate"));
+      file.get_optimizer(adam_, at.at("optimizer_steps"));
+      for (Index s = 0; s < o_.shards; ++s) {
+        Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+        shard.tape.rng().seek(at.at("noise").at(static_cast<std::size_t>(s)));
+        shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
+        file.get_state(fmt::format("state/{}", s), shard.state);
+      }
+    } catch (const nlohmann::json::exception& error) {
+      throw FileError(fmt::format("resume: {} does not say where training stood: {}", path, error.what()));
+    }
+    resumed_ = true;
+  }
+
+  /// Returns false if interrupted.
+  bool run() {
+    const auto windows = train_.windows({.batch = o_.batch, .steps = o_.steps});
+    const Index per_epoch = windows.count();
+    if (!resumed_) total_ = o_.epochs * per_epoch;
+    InterruptGuard guard;
+    start_ = Clock::now();
+    for (; epoch_ * per_epoch < total_; ++epoch_, window_ = 0) {
+      if (window_ == 0) begin_epoch();
+      for (; window_ < per_epoch && step_ < total_;) {
+        windows.fill(window_, buffer_);
+        train_step(buffer_);
+        ++window_;
+        ++step_;
+        if (o_.seconds > 0 && taken_ == calibration_steps) fit_to_time(per_epoch);
+        if (InterruptGuard::requested() || (o_.max_steps > 0 && taken_ == o_.max_steps)) {
+          save();
+          report_.say(fmt::format("stopped at step {} of {}; go on with --resume {}", step_, total_, o_.out));
+          return false;
+        }
+      }
+      evaluate(false);
+      if (step_ < total_) save_at(epoch_ + 1, 0);
+    }
+    save();
+    return true;
+  }
+
+  /// Reports the loss on held-out text; the last report of a run is its metrics.
+  double evaluate(bool last) {
+    const auto start = Clock::now();
+    const Index batch = std::min<Index>(o_.batch, std::max<Index>(o_.shards, valid_tokens() / 512));
+    const auto windows = valid_.windows({.batch = batch, .steps = o_.steps});
+    double total = 0, count = 0;
+    for (auto& shard : shards_) shard->reading.rewind();
+    for (Index k = 0; k < windows.count(); ++k) {
+      windows.fill(k, buffer_);
+      const Window& window = buffer_;
+      workers_.run(o_.shards, [&](Index s) {
+        Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+        const Index first = s * batch / o_.shards, end = (s + 1) * batch / o_.shards;
+        shard.nats = 0;
+        if (first == end) return;
+        if (k == 0) reading_states_[static_cast<std::size_t>(s)] = model_.initial(shard.reading, end - first);
+        auto& state = reading_states_[static_cast<std::size_t>(s)];
+        const auto [loss, next] = model_.loss(shard.reading, rows_of(window.inputs, first, end, shard.inputs),
+                                              rows_of(window.targets, first, end, shard.targets), state);
+        shard.nats = static_cast<double>(loss.item()) * static_cast<double>((end - first) * window.inputs.shape[0]);
+        state = shard.reading.restart(next);
+      });
+      for (const auto& shard : shards_) total += shard->nats;
+      count += static_cast<double>(batch * window.inputs.shape[0]);
+    }
+    const double nats = total / count;
+    if (last) {
+      report_.result(metrics(o_, "valid", nats, trained_per_second()));
+    } else {
+      report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(), nats,
+                              quality(nats, o_.words), seconds_since(start)));
+    }
+    return nats;
+  }
+
+  Model& model() { return model_; }
+
+ private:
+  static constexpr Index calibration_steps = 20;
+
+  LanguageShape shape() const {
+    return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout};
+  }
+  Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
+  Index valid_tokens() const { return static_cast<Index>(valid_.ids().size()); }
+  Index epochs_text() const {
+    const Index per_epoch = train_.windows({.batch = o_.batch, .steps = o_.steps}).count();
+    return (total_ + per_epoch - 1) / per_epoch;
+  }
+  double trained_per_second() const { return trained_ > 0 ? trained_ / training_seconds_ : 0; }
+
+  void begin_epoch() {
+    for (Index s = 0; s < o_.shards; ++s) {
+      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      shard.tape.rewind();
+      shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
+    }
+  }
+
+  void train_step(const Window& window) {
+    const auto start = Clock::now();
+    const CosineDecay decay{o_.rate, static_cast<double>(total_), o_.rate / 50};
+    adam_.set_rate(WarmUp{20.0, decay}(static_cast<double>(step_)));
+    workers_.run(o_.shards, [&](Index s) {
+      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      const auto [loss, last] = model_.loss(shard.tape, rows_of(window.inputs, lane(s), lane(s + 1), shard.inputs),
+                                            rows_of(window.targets, lane(s), lane(s + 1), shard.targets), shard.state);
+      shard.nats = static_cast<double>(loss.item());
+      if (!std::isfinite(shard.nats)) {
+        const auto where = shard.tape.find_nonfinite();
+        throw Error(fmt::format("train: the loss is {} at step {}: {}", shard.nats, step_, where ? where->message() : ""));
+      }
+      const double share = static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
+      shard.tape.backward(Var<>(loss * share), shard.gradients);
+      shard.state = shard.tape.restart(last);
+    });
+    double nats = 0;
+    for (Index s = 0; s < o_.shards; ++s) {
+      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      shard.gradients.deliver();
+      nats += shard.nats * static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
+    }
+    adam_.step();
+    smoothed_ = taken_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
+    ++taken_;
+    trained_ += static_cast<double>(window.inputs.shape.size());
+    training_seconds_ += seconds_since(start);
+    const double left = seconds_since(start_) / static_cast<double>(taken_) * static_cast<double>(total_ - step_ - 1);
+    report_.progress(fmt::format("step {} of {}  loss {:.4f}  {}  {:.0f} tokens/s  {} left", step_ + 1, total_, smoothed_,
+                                 quality(smoothed_, o_.words), trained_per_second(), duration_text(left)));
+  }
+
+  /// After a few steps: how many will fit into the time there is.
+  void fit_to_time(Index per_epoch) {
+    const double per_step = seconds_since(start_) / static_cast<double>(taken_);
+    total_ = std::clamp(static_cast<Index>(o_.seconds / per_step), 2 * calibration_steps, 1000 * per_epoch);
+  }
+
+  void save() { save_at(epoch_, window_); }
+  void save_at(Index epoch, Index window) {
+    if (o_.out.empty()) return;
+    Checkpoint file;
+    file.put_model(model_);
+    file.put_optimizer(adam_);
+    nlohmann::json at{{"epoch", epoch}, {"window", window},         {"step", step_},
+                      {"total", total_}, {"rate", adam_.rate()},    {"optimizer_steps", adam_.steps()},
+                      {"fingerprint", fingerprint(train_.ids())}};
+    for (Index s = 0; s < o_.shards; ++s) {
+      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      file.put_state(fmt::format("state/{}", s), shard.state);
+      at["noise"].push_back(shard.tape.rng().position());
+    }
+    file.metadata = {{"format", "unroll"},
+                     {"config", to_json(o_).dump()},
+                     {"vocabulary", train_.symbols().to_json()},
+                     {"training", at.dump()}};
+    file.write(o_.out);
+  }
+
+ public:
+  static std::uint64_t fingerprint(std::span<const std::int32_t> ids) {
+    std::uint64_t hash = ids.size();
+    for (const std::int32_t id : ids) hash = Rng::bits(hash, static_cast<std::uint64_t>(id));
+    return hash;
+  }
+
+ private:
+  const LanguageTraining& o_;
+  const Text& train_;
+  const Text& valid_;
+  Report& report_;
+  Rng rng_;
+  Model model_;
+  Adam<float> adam_;
+  Window buffer_;
+  Workers workers_;
+  std::vector<std::unique_ptr<Shard<Model>>> shards_;
+  std::array<typename Model::State, 64> reading_states_;
+  Index epoch_ = 0, window_ = 0, step_ = 0, total_ = 0, taken_ = 0;
+  bool resumed_ = false;
+  double smoothed_ = 0, trained_ = 0, training_seconds_ = 0;
+  Clock::time_point start_;
+};
+
+void check(const LanguageTraining& o) {
+  const auto positive = [](const char* name, Index value, Index most) {
+    require<ValueError>(value > 0 && value <= most, "train: --{} {} is not in 1 .. {}", name, value, most);
+  };
+  positive("hidden", o.hidden, 1 << 16);
+  positive("layers", o.layers, 64);
+  positive("embed", o.embed, 1 << 16);
+  positive("steps", o.steps, 1 << 20);
+  positive("batch", o.batch, 1 << 16);
+  positive("epochs", o.epochs, 1 << 20);
+  positive("threads", o.threads, 1024);
+  positive("shards", o.shards, 64);
+  require<ValueError>(o.shards <= o.batch, "train: {} shards of a batch of {}", o.shards, o.batch);
+  require<ValueError>(o.dropout >= 0 && o.dropout < 1, "train: --dropout {} is not in 0 <= dropout < 1", o.dropout);
+  require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
+  require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
+}
+
+void report_baselines(const Text& train, const Text& valid, bool words, Report& report) {
+  for (const int order : {1, 2, 5}) {
+    const NGram model(order, train.vocabulary(), train.ids());
+    const double nats = model.nats_per_token(valid.ids());
+    report.say(fmt::format("{:<8} {:.4f} nats, {}", order == 1 ? "unigram" : order == 2 ? "bigram" : "5-gram", nats,
+                           quality(nats, words)));
+  }
+}
+
+}  // namespace
+
+bool train_language_model(const LanguageTraining& options, Report& report) {
+  check(options);
+  const Text all = Text::read(options.data, {.words = options.words, .max_words = options.max_words});
+  const auto [train, valid] = options.valid.empty()
+                                  ? all.split(0.1)
+                                  : std::pair{all, Text::read(options.valid, all.symbols())};
+  return train_language_model(options, train, valid, report);
+}
+
+bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report) {
+  check(options);
+  report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
+                         valid.ids().size(), train.vocabulary()));
+  return with_cell(options.cell, [&]<class L>(std::type_identity<L>) {
+    Training<L> training(options, train, valid, report);
+    if (!options.resume.empty()) {
+      const LanguageFile file = LanguageFile::read(options.resume);
+      require<FileError>(file.training.is_object() &&
+                             file.training.value("fingerprint", std::uint64_t{0}) == Training<L>::fingerprint(train.ids()),
+                         "resume: {} was not trained on {}", options.resume, options.data);
+      training.resume(options.resume, file.training);
+    }
+    report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,
+                           count_parameters(training.model()), options.layers, options.hidden, options.batch, options.steps));
+    if (options.baselines) report_baselines(train, valid, options.words, report);
+    const bool finished = training.run();
+    if (!options.out.empty()) report.say("saved " + options.out);
+    training.evaluate(true);
+    return finished;
+  });
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include <unroll/models/tasks/language_file.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+/// Opens a model and calls f(model, file).
+template <class F>
+void with_model(const std::string& path, F f) {
+  const LanguageFile file = LanguageFile::read(path);
+  with_cell(file.options.cell, [&]<class L>(std::type_identity<L>) {
+    Rng rng;
+    LanguageModel<L> model(file.shape(), rng);
+    load(model, path);
+    f(model, file);
+  });
+}
+
+/// Draws an index from logits.
+std::int32_t draw(std::span<const float> logits, const Sampling& o, Rng& rng) {
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
+  if (o.temperature == 0) return order[0];
+  if (o.top_k > 0) order.resize(std::min(order.size(), static_cast<std::size_t>(o.top_k)));
+  std::vector<double> weights;
+  double total = 0;
+  for (const std::int32_t i : order) {
+    weights.push_back(std::exp(static_cast<double>(logits[static_cast<std::size_t>(i)] - logits[static_cast<std::size_t>(order[0])]) /
+                               o.temperature));
+    total += weights.back();
+  }
+  double kept = 0;
+  std::size_t count = 0;
+  while (count < weights.size() && (count == 0 || kept < o.top_p * total)) kept += weights[count++];
+  double at = rng.uniform() * kept;
+  for (std::size_t i = 0; i < count; ++i)
+    if ((at -= weights[i]) < 0) return order[i];
+  return order[count - 1];
+}
+
+/// The symbol that stands before the first one of a text: a line's end.
+std::int32_t start_symbol(const Vocabulary& vocabulary) {
+  return vocabulary.find(vocabulary.has_words() ? Vocabulary::line_end : "\n").value_or(0);
+}
+
+}  // namespace
+
+LanguageTraining language_training_of(const std::string& model_file) { return LanguageFile::read(model_file).options; }
+
+void sample_language_model(const std::string& model_file, const Sampling& o, Report& report) {
+  require<ValueError>(o.length >= 0, "sample: --length {} is negative", o.length);
+  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature), "sample: --temperature {} is negative", o.temperature);
+  require<ValueError>(o.top_k >= 0, "sample: --top-k {} is negative", o.top_k);
+  require<ValueError>(o.top_p > 0 && o.top_p <= 1, "sample: --top-p {} is not in 0 < p <= 1", o.top_p);
+  with_model(model_file, [&](const auto& model, const LanguageFile& file) {
+    Tape tape = Tape<>::inference();
+    Rng rng(o.seed);
+    std::vector<std::int32_t> ids = file.vocabulary.encode(o.prompt);
+    const std::size_t prompted = ids.size();
+    auto state = model.initial(tape, 1);
+    std::int32_t last = start_symbol(file.vocabulary);
+    for (std::size_t i = 0; i < prompted + static_cast<std::size_t>(o.length); ++i) {
+      const auto [logits, next] = model.next(tape, last, state);
+      if (i >= prompted) {
+        const auto row = values(logits);
+        ids.push_back(draw({row.data, static_cast<std::size_t>(row.cols)}, o, rng));
+      }
+      last = ids[i];
+      state = tape.restart(next);
+    }
+    const std::string text = file.vocabulary.decode(ids);
+    report.answer(text, {{"task", file.options.words ? "word-lm" : "char-lm"}, {"prompt", o.prompt}, {"text", text},
+                         {"length", static_cast<std::int64_t>(o.length)}});
+  });
+}
+
+void score_language_model(const std::string& model_file, const std::string& text, Report& report) {
+  with_model(model_file, [&](const auto& model, const LanguageFile& file) {
+    Tape tape = Tape<>::inference();
+    double total = 0;
+    std::int64_t count = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string line = text.substr(at, end - at);
+      at = end + 1;
+      if (line.empty()) continue;
+      std::vector<std::int32_t> ids = file.vocabulary.encode(line);
+      if (!file.vocabulary.has_words() && file.vocabulary.find("\n")) ids.push_back(file.vocabulary.id("\n"));
+      double log_probability = 0;
+      auto state = model.initial(tape, 1);
+      std::int32_t last = start_symbol(file.vocabulary);
+      for (const std::int32_t id : ids) {
+        const auto [logits, next] = model.next(tape, last, state);
+        log_probability -= static_cast<double>(cross_entropy(logits, std::span(&id, 1)).item());
+        last = id;
+        state = tape.restart(next);
+      }
+      const auto tokens = static_cast<std::int64_t>(ids.size());
+      report.result({{"log_probability", log_probability}, {"tokens", tokens}, {"text", line}});
+      total -= log_probability;
+      count += tokens;
+    }
+    require<FileError>(count > 0, "score: there is no text to score");
+    const double nats = total / static_cast<double>(count);
+    Fields fields{{"task", file.options.words ? "word-lm" : "char-lm"}, {"split", "score"}, {"nats_per_token", nats},
+                  {"tokens", count}};
+    if (file.options.words)
+      fields.emplace_back("perplexity", std::exp(nats));
+    else
+      fields.emplace_back("bits_per_character", nats / std::numbers::ln2);
+    report.result(fields);
+  });
+}
+
+}  // namespace unroll::inline UNROLL_ISA
