@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -32,24 +33,30 @@ void for_each_parameter(M& model, F&& f, const std::string& path = "") {
   }
 }
 
-/// The parameters of a model, for an optimizer or a gradient check. Each learns its path here. For a model in
-/// double: parameters<double>(model).
+/// The parameters of a model, for an optimizer or a gradient check. Each learns its path here; one with several names
+/// is listed once, under the first. For a model in double: parameters<double>(model).
 template <Real T = float, class M>
 std::vector<Parameter<T>*> parameters(M& model) {
   std::vector<Parameter<T>*> result;
   for_each_parameter(model, [&]<class U>(const std::string& path, Parameter<U>& p) {
     static_assert(std::same_as<T, U>, "the model has another scalar: say parameters<float> or parameters<double>");
-    if (p.path().empty() || p.path() != path) p.set_path(path);
-    if (std::find(result.begin(), result.end(), &p) == result.end()) result.push_back(&p);
+    if (std::find(result.begin(), result.end(), &p) != result.end()) return;
+    if (p.path() != path) p.set_path(path);
+    result.push_back(&p);
   });
   return result;
 }
 
-/// The number of trainable values.
+/// The number of values in all parameters; those with several names count once.
 template <class M>
 Index count_parameters(const M& model) {
   Index count = 0;
-  for_each_parameter(model, [&](const std::string&, const auto& p) { count += p.shape().size(); });
+  std::vector<const void*> seen;
+  for_each_parameter(model, [&](const std::string&, const auto& p) {
+    if (std::find(seen.begin(), seen.end(), &p) != seen.end()) return;
+    seen.push_back(&p);
+    count += p.shape().size();
+  });
   return count;
 }
 

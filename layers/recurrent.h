@@ -122,11 +122,17 @@ struct Recurrent {
     tape.template require<E>(false, text, std::forward<Args>(args)...);
   }
 
+  Shape state_shape(Tape<T>& tape, const Var<T>& v) const {
+    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    place.step(-1);
+    return tape.checked(v, "recurrent").shape;
+  }
+
   Unrolled<T, State> run(Var<T> xs, const State& state, std::span<const Index> lengths) const {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
     for_each_var(state, [&](const Var<T>& v) {
-      const Shape& s = tape.checked(v, "recurrent").shape;
+      const Shape s = state_shape(tape, v);
       require_here<ShapeError>(tape, s.rank() >= 1 && s[0] == shape[1],
                                "recurrent: the initial state {} does not fit the sequence {}", s, shape);
     });

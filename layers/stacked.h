@@ -39,7 +39,9 @@ struct Stacked {
     return run(xs, &state, lengths);
   }
   /// One step of x [batch, in].
-  State step(Var<T> x, const State& state) const {
+  State step(Var<T> x, const State& state) const
+    requires requires(const L& layer, const typename L::State& s) { layer.step(x, s); }
+  {
     State next;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (i > 0) x = dropout(x, dropout_rate);

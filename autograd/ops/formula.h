@@ -307,7 +307,7 @@ struct Tail {
 template <class E, Real T, int N>
 [[gnu::noinline]] void tail_forward(const E& e, std::span<const Walk<T>> row, Index j, Index count, T* y) {
   Tail<T, N> tail(row, j, count);
-  const Cursor<T, N, false> cursor{tail.walks};
+  const Cursor<T, N, true> cursor{tail.walks};
   std::array<T, Tail<T, N>::width> out;
   e.template eval<0, Batch<T>>(cursor).store_unaligned(out.data());
   std::copy_n(out.begin(), count, y + j);
@@ -324,7 +324,7 @@ void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
 template <class E, Real T, int N>
 [[gnu::noinline]] void tail_backward(const E& e, std::span<const Walk<T>> row, Index j, Index count, const T* dy) {
   Tail<T, N> tail(row, j, count);
-  Cursor<T, N, false> cursor{tail.walks};
+  Cursor<T, N, true> cursor{tail.walks};
   std::array<T, Tail<T, N>::width> d{};
   std::copy_n(dy + j, count, d.begin());
   const auto trace = e.template trace<0, Batch<T>>(cursor);

@@ -1,0 +1,247 @@
+#pragma once
+
+#include <unroll/autograd/check/gradients.h>
+#include <unroll/layers/rnn.h>
+
+// The certificate of a recurrent cell, in one line of a test:
+//   CHECK(check_cell<MGUCell>({.in = 3, .width = 4}));
+
+namespace unroll::inline UNROLL_ISA {
+
+struct CellCheckOptions {
+  Index in = 3, width = 4;
+  double tolerance = 1e-6;   // of gradients; see GradientCheckOptions
+  double agreement = 1e-12;  // of values that must be the same to rounding
+  bool timed = false;        // step depends on its index: streaming and chunks, which restart it, are not compared
+  std::uint64_t seed = 1;    // of weights, inputs and states
+};
+
+namespace detail {
+
+/// One layer that unrolls a cell, over 6 steps of 3 rows.
+template <class L>
+class LayerCheck {
+  using State = typename L::State;
+  using Lengths = std::span<const Index>;
+  static constexpr Index time = 6, batch = 3;
+
+ public:
+  LayerCheck(std::string name, L layer, const CellCheckOptions& options, GradientReport& report)
+      : name_(std::move(name)), layer_(std::move(layer)), options_(options), report_(report), rng_(options.seed + 1) {
+    xs_ = random({time, batch, options.in}, "inputs");
+    Tape<double> tape = Tape<double>::inference();
+    const State own = layer_.initial(tape, batch);
+    for_each_var(own, [&](const Var<double>& v) {
+      start_.push_back(random(v.shape(), fmt::format("initial state {}", start_.size())));
+      weights_.push_back(random(v.shape(), "").value());
+    });
+    weights_.push_back(random({time, batch, layer_.width()}, "").value());
+    listed_ = parameters<double>(layer_);
+  }
+
+  void run() {
+    const std::array<Index, batch> short_and_none{3, 6, 0}, unsorted{1, 6, 4};
+    attempt("equal lengths, default state", [&] { gradients({}, false); });
+    attempt("equal lengths, given state", [&] { gradients({}, true); });
+    attempt("ragged, default state", [&] { gradients(unsorted, false); });
+    attempt("ragged, given state", [&] { gradients(short_and_none, true); });
+    for (const bool given : {false, true})
+      for (const Lengths lengths : {Lengths(unsorted), Lengths(short_and_none)}) {
+        attempt("a batch and its rows one by one", [&] { singles(lengths, given); });
+        attempt("padding", [&] { padding(lengths, given); });
+      }
+    if (options_.timed) return;
+    if constexpr (requires(Var<double> x, const State& s) { layer_.step(x, s); }) {
+      attempt("streaming", [&] { streaming(); });
+      attempt("chunks", [&] { chunks(); });
+    }
+  }
+
+ private:
+  Parameter<double> random(const Shape& shape, std::string path) {
+    Parameter<double> p(init::normal<double>(shape, 0.7, rng_));
+    p.set_path(std::move(path));
+    return p;
+  }
+  template <class F>
+  void attempt(const std::string& what, F f) {
+    what_ = what;
+    try {
+      f();
+    } catch (const Error& e) {
+      fail(fmt::format("threw \"{}\"", e.what()));
+    }
+  }
+  void fail(const std::string& problem) {
+    report_.passed = false;
+    report_.problems.push_back(fmt::format("{}: {}: {}", name_, what_, problem));
+  }
+  void expect_same(const char* of, const Var<double>& got, const Var<double>& want) {
+    if (got.shape() != want.shape()) return fail(fmt::format("{}: {} and {}", of, got.shape(), want.shape()));
+    const View<const double> a = values(unroll::contiguous(got)), b = values(unroll::contiguous(want));
+    expect_same(of, std::span(a.data, static_cast<std::size_t>(a.size())),
+                std::span(b.data, static_cast<std::size_t>(b.size())));
+  }
+  void expect_same(const std::string& of, std::span<const double> a, std::span<const double> b) {
+    for (std::size_t i = 0; i < a.size(); ++i)
+      if (!(std::abs(a[i] - b[i]) <= options_.agreement * std::max(1.0, std::abs(b[i]))))
+        return fail(fmt::format("{}: element {} is {:.15g} and {:.15g}", of, i, a[i], b[i]));
+  }
+
+  State given_state(Tape<double>& tape) const {
+    std::size_t k = 0;
+    return map_vars(layer_.initial(tape, batch), [&](Var<double>) { return tape.use(start_[k++]); });
+  }
+  Unrolled<double, State> unroll(Tape<double>& tape, Lengths lengths, bool given) const {
+    const Var<double> xs = tape.use(xs_);
+    return given ? layer_(xs, given_state(tape), lengths) : layer_(xs, lengths);
+  }
+  Var<double> loss(Tape<double>& tape, Lengths lengths, bool given) const {
+    const auto unrolled = unroll(tape, lengths, given);
+    Var<double> total = unroll::sum(unrolled.outputs * tape.constant(weights_.back()));
+    std::size_t k = 0;
+    for_each_var(unrolled.last, [&](const Var<double>& v) { total = total + unroll::sum(v * tape.constant(weights_[k++])); });
+    return total;
+  }
+  std::vector<Parameter<double>*> watched(bool given) {
+    auto all = listed_;
+    all.push_back(&xs_);
+    if (given)
+      for (Parameter<double>& p : start_) all.push_back(&p);
+    return all;
+  }
+
+  void gradients(Lengths lengths, bool given) {
+    const GradientReport r = check_gradients([&](Tape<double>& tape) { return loss(tape, lengths, given); },
+                                             watched(given), {.tolerance = options_.tolerance, .may_be_unused = given});
+    report_.entries += r.entries;
+    report_.worst_projection = std::max(report_.worst_projection, r.worst_projection);
+    if (r.worst.error >= report_.worst.error) report_.worst = r.worst;
+    for (const std::string& problem : r.problems) fail(problem);
+  }
+
+  void singles(Lengths lengths, bool given) {
+    Tape<double> tape;
+    const auto all = unroll(tape, lengths, given);
+    for (Index b = 0; b < batch; ++b) {
+      const Index n = lengths[static_cast<std::size_t>(b)];
+      const auto row = [b](Var<double> v, int axis) { return unroll::slice(v, axis, b, b + 1); };
+      const Var<double> xs = row(unroll::slice(tape.use(xs_), 0, 0, n), 1);
+      const State start = given ? map_vars(given_state(tape), [&](Var<double> v) { return row(v, 0); })
+                                : layer_.initial(tape, 1);
+      const auto one = layer_(xs, start);
+      expect_same("outputs", row(unroll::slice(all.outputs, 0, 0, n), 1), one.outputs);
+      int k = 0;
+      for_each_var(one.last, [&](const Var<double>& v) {
+        expect_same("last state", row(nth_var<double>(all.last, k++), 0), v);
+      });
+    }
+  }
+
+  void padding(Lengths lengths, bool given) {
+    std::vector<std::vector<double>> kept;
+    const auto collect = [&] {
+      Tape<double> tape;
+      Gradients<double> found;
+      const auto unrolled = unroll(tape, lengths, given);
+      const View<const double> y = values(unrolled.outputs);
+      kept.emplace_back(y.data, y.data + y.size());
+      tape.backward(loss(tape, lengths, given), found);
+      for (const Parameter<double>* p : watched(given)) {
+        const Tensor<double>& g = found.of(*p).values();
+        kept.emplace_back(g.begin(), g.end());
+      }
+    };
+    collect();
+    const Tensor<double> before = xs_.value();
+    const std::size_t count = kept.size();
+    for_padding(lengths, options_.in, [&](Index at) { xs_.edit().data()[at] = std::numeric_limits<double>::quiet_NaN(); });
+    collect();
+    xs_.edit() = before;
+    expect_same("outputs change with what the padding holds", kept[count], kept[0]);
+    for (std::size_t i = 1; i < count; ++i)
+      expect_same(fmt::format("the gradient of {} changes with what the padding holds", watched(given)[i - 1]->path()),
+                  kept[count + i], kept[i]);
+    for_padding(lengths, layer_.width(), [&](Index at) {
+      if (kept[0][static_cast<std::size_t>(at)] != 0) fail(fmt::format("output element {} is not 0", at));
+    });
+  }
+  template <class F>
+  static void for_padding(Lengths lengths, Index width, F f) {
+    for (Index t = 0; t < time; ++t)
+      for (Index b = 0; b < batch; ++b)
+        for (Index j = 0; t >= lengths[static_cast<std::size_t>(b)] && j < width; ++j) f((t * batch + b) * width + j);
+  }
+
+  void streaming() {
+    Tape<double> tape;
+    const auto all = unroll(tape, {}, true);
+    State state = given_state(tape);
+    for (Index t = 0; t < time; ++t) {
+      state = layer_.step(tape.use(xs_)[t], state);
+      expect_same("outputs", all.outputs[t], top_of<double>(state));
+    }
+    int k = 0;
+    for_each_var(state, [&](const Var<double>& v) { expect_same("last state", nth_var<double>(all.last, k++), v); });
+  }
+
+  void chunks() {
+    Tape<double> whole, tape;
+    const auto all = unroll(whole, {}, true);
+    State state = given_state(tape);
+    for (Index first = 0; first < time; first += time / 2) {
+      const auto part = layer_(unroll::slice(tape.use(xs_), 0, first, first + time / 2), state);
+      for (Index t = 0; t < time / 2; ++t) expect_same("outputs", part.outputs[t], all.outputs[first + t]);
+      state = tape.restart(part.last);
+    }
+  }
+
+  std::string name_, what_;
+  L layer_;
+  const CellCheckOptions& options_;
+  GradientReport& report_;
+  Rng rng_;
+  Parameter<double> xs_;
+  std::vector<Parameter<double>> start_;
+  std::vector<Tensor<double>> weights_;
+  std::vector<Parameter<double>*> listed_;
+};
+
+}  // namespace detail
+
+/// Certifies the cell that make(in, width, rng) builds, in double. It is unrolled alone, in both directions, and in three
+/// layers (of one direction and of both), over equal and ragged lengths (rows of no step among them), from its own and
+/// from given initial states. All gradients (parameters, inputs, initial states) of a random projection of outputs and
+/// last states must agree with differences; a batch must equal its rows one by one, NaN in the padding must change
+/// nothing, streaming and truncated chunks must equal the long run. The report names what failed, and where.
+template <class Make>
+  requires std::invocable<Make, Index, Index, Rng&>
+GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
+  using Layer = Recurrent<std::invoke_result_t<Make, Index, Index, Rng&>>;
+  using Both = Bidirectional<Layer>;
+  GradientReport report;
+  Rng rng(options.seed);
+  const auto one = [&](Index in) { return Layer(make(in, options.width, rng)); };
+  const auto both = [&](Index in) {
+    Layer forward = one(in);
+    return Both(std::move(forward), one(in));
+  };
+  const auto stack_of = [&]<class L>(std::type_identity<L>, auto layer) {
+    std::vector<L> layers;
+    for (int i = 0; i < 3; ++i) layers.push_back(layer(i == 0 ? options.in : layers.back().width()));
+    return Stacked<L>(std::move(layers));
+  };
+  detail::LayerCheck("one layer", one(options.in), options, report).run();
+  detail::LayerCheck("both directions", both(options.in), options, report).run();
+  detail::LayerCheck("three layers", stack_of(std::type_identity<Layer>{}, one), options, report).run();
+  detail::LayerCheck("three layers of both directions", stack_of(std::type_identity<Both>{}, both), options, report).run();
+  return report;
+}
+
+/// The same for a cell that is built from (in, width, rng): check_cell<MGUCell>({.in = 3, .width = 4}).
+template <template <Real> class C>
+GradientReport check_cell(const CellCheckOptions& options = {}) {
+  return check_cell([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
+}
+
+}  // namespace unroll::inline UNROLL_ISA
