@@ -27,31 +27,44 @@ struct Unrolled {
 };
 
 namespace detail {
-/// Names where an unrolling layer is, and restores what was named before.
+/// The place of a layer: the path of its first parameter, and how deep in the layer that lies.
+template <class M>
+Place place_of_layer(const M& layer, int depth = 0) {
+  using X = std::remove_cvref_t<M>;
+  Place place;
+  if constexpr (is_parameter<X>) {
+    place = {layer.path().empty() ? nullptr : &layer.path(), depth, -1};
+  } else if constexpr (HasFields<const X>) {
+    X::fields(layer, [&](const char*, const auto& part) {
+      if (place.parameter_path == nullptr) place = place_of_layer(part, depth + 1);
+    });
+  } else if constexpr (std::ranges::range<X>) {
+    for (const auto& part : layer)
+      if (place.parameter_path == nullptr) place = place_of_layer(part, depth + 1);
+  }
+  return place;
+}
+
+/// Names the layer that is running, and restores what was named before.
 template <Real T>
 class PlaceGuard {
  public:
-  PlaceGuard(Tape<T>& tape, const std::string* parameter_path) : tape_(tape), before_(tape.current_place()), path_(parameter_path) {}
+  PlaceGuard(Tape<T>& tape, const Place& layer) : tape_(tape), before_(tape.current_place()), layer_(layer) {
+    if (layer_.parameter_path == nullptr) layer_ = before_;
+    step(-1);
+  }
   ~PlaceGuard() { tape_.enter_place(before_); }
   PlaceGuard(const PlaceGuard&) = delete;
   PlaceGuard& operator=(const PlaceGuard&) = delete;
-  void step(Index t) { tape_.enter_place({path_ != nullptr && !path_->empty() ? path_ : before_.parameter_path, t}); }
+  void step(Index t) {
+    layer_.step = t;
+    tape_.enter_place(layer_);
+  }
 
  private:
   Tape<T>& tape_;
-  Place before_;
-  const std::string* path_;
+  Place before_, layer_;
 };
-
-/// The path of a layer's first parameter, or null.
-template <class M>
-const std::string* first_path(const M& model) {
-  const std::string* path = nullptr;
-  visit_parameters(model, [&](const auto& p) {
-    if (path == nullptr) path = &p.path();
-  });
-  return path;
-}
 }  // namespace detail
 
 /// A cell unrolled over time: the only such loop in the library. Back-propagation through time is the tape's reverse
@@ -117,14 +130,12 @@ struct Recurrent {
   template <class E, class... Args>
   void require_here(Tape<T>& tape, bool ok, fmt::format_string<Args...> text, Args&&... args) const {
     if (ok) return;
-    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
-    place.step(-1);
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     tape.template require<E>(false, text, std::forward<Args>(args)...);
   }
 
   Shape state_shape(Tape<T>& tape, const Var<T>& v) const {
-    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
-    place.step(-1);
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     return tape.checked(v, "recurrent").shape;
   }
 
@@ -151,7 +162,7 @@ struct Recurrent {
     if (time == 0) return {tape.zeros({0, batch, output_of<T>(state).shape().cols()}), state};
     const std::uint32_t mark = tape.mark();
     const Var<T> projected = cell.project(xs);
-    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = prepared(tape);
     const auto steps = tape.template room<State>(time);
     const auto outputs = tape.template room<Var<T>>(time);
@@ -177,7 +188,7 @@ struct Recurrent {
     const std::uint32_t mark = tape.mark();
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
     const Var<T> projected = cell.project(packed);
-    detail::PlaceGuard<T> place(tape, detail::first_path(cell));
+    detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = prepared(tape);
     const auto steps = tape.template room<State>(ragged.steps());
     const auto outputs = tape.template room<Var<T>>(ragged.steps());

@@ -9,9 +9,9 @@ namespace unroll::inline UNROLL_ISA {
 enum class Reduction : std::uint8_t { mean, sum };
 
 struct CrossEntropyOptions {
-  std::int32_t ignore = -1;         // this target has no loss: padding
-  std::span<const double> weights;  // one per class; empty: all 1
-  double smoothing = 0;             // share of the target's mass that is spread over all classes
+  std::int32_t ignore = -1;              // this target has no loss: padding
+  std::span<const double> weights = {};  // one per class; empty: all 1
+  double smoothing = 0;                  // share of the target's mass that is spread over all classes
   Reduction reduction = Reduction::mean;
 };
 

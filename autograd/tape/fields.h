@@ -58,20 +58,6 @@ S map_vars(const S& state, F&& f) {
   return result;
 }
 
-/// Calls f(parameter) for each parameter of a model, in the order of its fields.
-template <class M, class F>
-void visit_parameters(M& model, F&& f) {
-  using X = std::remove_cvref_t<M>;
-  if constexpr (detail::is_parameter<X>)
-    f(model);
-  else if constexpr (detail::is_optional<X>) {
-    if (model) visit_parameters(*model, f);
-  } else if constexpr (HasFields<X>)
-    X::fields(model, [&](const char*, auto& part) { visit_parameters(part, f); });
-  else if constexpr (std::ranges::range<X>)
-    for (auto& part : model) visit_parameters(part, f);
-}
-
 /// The Var number k of a state; the first is what a cell puts out.
 template <Real T, class S>
 Var<T> nth_var(const S& state, int k) {

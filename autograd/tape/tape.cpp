@@ -14,9 +14,11 @@ constexpr Op<T> variable_op{"variable", nullptr, nullptr};
 template <Real T>
 constexpr Op<T> parameter_op{"parameter", nullptr, nullptr};
 
-std::string owner_of(const std::string& parameter_path) {
-  const auto slash = parameter_path.rfind('/');
-  return slash == std::string::npos ? parameter_path : parameter_path.substr(0, slash);
+/// A path without its last `inside` names.
+std::string owner_of(const std::string& path, int inside) {
+  auto end = path.size();
+  for (int i = 0; i < inside && end != std::string::npos; ++i) end = end == 0 ? end : path.rfind('/', end - 1);
+  return end == std::string::npos ? "" : path.substr(0, end);
 }
 
 }  // namespace
@@ -297,7 +299,7 @@ const Node<T>& Tape<T>::checked(const Var<T>& v, const char* op) const {
 
 template <Real T>
 std::string Tape<T>::place_of(const Place& place) const {
-  const std::string owner = place.parameter_path == nullptr ? "" : owner_of(*place.parameter_path);
+  const std::string owner = place.parameter_path == nullptr ? "" : owner_of(*place.parameter_path, place.inside);
   if (owner.empty() && place.step < 0) return "";
   if (owner.empty()) return fmt::format("in step {}", place.step);
   return place.step < 0 ? "in " + owner : fmt::format("in {}, step {}", owner, place.step);
@@ -308,8 +310,8 @@ std::string Tape<T>::place_of(std::uint32_t index) const {
   const Node<T>& n = nodes_[index];
   Place place = places_[n.place];
   for (std::uint32_t i = 0; i < n.input_count; ++i)
-    if (const Parameter<T>* p = parameter_of(n.inputs[i]); p != nullptr && !p->path().empty())
-      place.parameter_path = &p->path();
+    if (const Parameter<T>* p = parameter_of(n.inputs[i]); p != nullptr && !p->path().empty() && place.step < 0)
+      place = {&p->path(), 1, -1};
   return place_of(place);
 }
 
@@ -318,8 +320,8 @@ std::string Tape<T>::located(std::string message, std::span<const Var<T>> inputs
   Place place = places_[place_];
   for (const Var<T>& v : inputs)
     if (!v.empty() && &v.tape() == this && v.epoch() == epoch_)
-      if (const Parameter<T>* p = parameter_of(v.index()); p != nullptr && !p->path().empty())
-        place.parameter_path = &p->path();
+      if (const Parameter<T>* p = parameter_of(v.index()); p != nullptr && !p->path().empty() && place.step < 0)
+        place = {&p->path(), 1, -1};
   const std::string where = place_of(place);
   return where.empty() ? message : fmt::format("{} ({})", message, where);
 }

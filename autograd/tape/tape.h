@@ -22,9 +22,11 @@ struct Op {
   std::string (*describe)();
 };
 
-/// Where in the model a node was recorded: a parameter's path whose owner was running, and the time step.
+/// Where in the model a node was recorded: the path of a parameter, how many names of it lie inside the layer that was
+/// running, and the time step.
 struct Place {
   const std::string* parameter_path = nullptr;
+  int inside = 1;
   Index step = -1;
 };
 

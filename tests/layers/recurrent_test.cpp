@@ -157,22 +157,22 @@ TEST_CASE("recurrent: errors name the op, the shapes and the place") {
   CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 7})); }) ==
         "affine: shapes do not fit: [5, 2, 7] x [3, 4] + [4] (in rnn/cell/input)");
   CHECK(message_of([&] { model.rnn(tape.zeros({2, 3})); }) ==
-        "recurrent: a sequence [time, batch, features] is needed, not [2, 3] (in rnn/cell/input)");
+        "recurrent: a sequence [time, batch, features] is needed, not [2, 3] (in rnn/cell)");
   CHECK(message_of([&] { model.rnn(xs, Lengths{2, 6}); }) ==
-        "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in rnn/cell/input)");
+        "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
   CHECK(message_of([&] { model.rnn(xs, Lengths{2, -1}); }) ==
-        "recurrent: length -1 of row 1 in the sequence [5, 2, 3] (in rnn/cell/input)");
+        "recurrent: length -1 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
   CHECK(message_of([&] { model.rnn(xs, Lengths{2, 5, 5}); }) ==
-        "recurrent: 3 lengths for the sequence [5, 2, 3] (in rnn/cell/input)");
+        "recurrent: 3 lengths for the sequence [5, 2, 3] (in rnn/cell)");
   CHECK(message_of([&] { model.rnn(xs, tape.zeros({3, 4})); }) ==
-        "recurrent: the initial state [3, 4] does not fit the sequence [5, 2, 3] (in rnn/cell/input)");
+        "recurrent: the initial state [3, 4] does not fit the sequence [5, 2, 3] (in rnn/cell)");
   CHECK(message_of([&] { model.rnn(xs, tape.zeros({2, 9})); }) ==
-        "addmm: shapes do not fit: [2, 4] + [2, 9] x [4, 4] (in rnn/cell/recurrent, step 0)");
+        "addmm: shapes do not fit: [2, 4] + [2, 9] x [4, 4] (in rnn/cell, step 0)");
 
   const auto state = tape.zeros({2, 4});
   tape.rewind();
   CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 3}), state); }) ==
-        "recurrent: this value is gone, its tape was rewound (in rnn/cell/input)");
+        "recurrent: this value is gone, its tape was rewound (in rnn/cell)");
   // After an exception the tape can be used.
   CHECK(model.rnn(tape.zeros({5, 2, 3})).outputs.shape() == Shape{5, 2, 4});
 }
@@ -187,5 +187,5 @@ TEST_CASE("recurrent: an error inside a user's step names the step") {
   const auto all = parameters<double>(model);
   Tape<double> tape;
   CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 3})); }) ==
-        "add: extents differ: [2, 4] and [2, 8] (in rnn/cell/input, step 3)");
+        "add: extents differ: [2, 4] and [2, 8] (in rnn/cell, step 3)");
 }
