@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
+
 #include <unroll/autograd/tape/tape.h>
 
 namespace unroll::inline UNROLL_ISA {
 
 /// A kind of op that is not element-wise: its operands as members, how to compute, and how to go back.
-/// `backward` adds to the gradients of those operands for which wanted() holds.
+/// `backward` adds to the gradients of those operands for which wanted() holds; it is called when one does.
 template <class R, class T>
 concept Rule = std::is_trivially_copyable_v<R> && requires(const R& rule, Var<T> y) {
   { R::name } -> std::convertible_to<const char*>;
@@ -17,7 +19,12 @@ namespace detail {
 
 template <Real T, class R>
 void run_backward(const void* rule, Var<T> y) {
-  static_cast<const R*>(rule)->backward(y);
+  // Which gradients are wanted may differ from one backward to the next: Tape::gradient asks for few.
+  Tape<T>& tape = y.tape();
+  const Node<T>& n = tape.node(y.index());
+  const std::span<const std::uint32_t> inputs(n.inputs, n.input_count);
+  if (std::ranges::any_of(inputs, [&](std::uint32_t i) { return tape.wanted(i); }))
+    static_cast<const R*>(rule)->backward(y);
 }
 
 template <Real T, class R>

@@ -95,19 +95,28 @@ struct MaxAxis {
   }
 };
 
-/// log(sum of e^v) of one line; -infinity when every element is.
+/// The largest element of one line and the log of the sum of e^(v - largest). Apart, because their sum has rounded away
+/// what softmax needs when the largest is large.
 template <Real T>
-T line_logsumexp(const T* from, Index count, Index step) {
+struct LineSum {
+  T largest, log_total;
+  T logsumexp() const { return largest + log_total; }
+  T log_share(T x) const { return (x - largest) - log_total; }
+};
+
+/// -infinity and 0 when every element is -infinity.
+template <Real T>
+LineSum<T> line_sum(const T* from, Index count, Index step) {
   T largest = -std::numeric_limits<T>::infinity();
   for (Index k = 0; k < count; ++k) largest = math::max(largest, from[k * step]);
   if (!std::isfinite(largest)) {
     for (Index k = 0; k < count; ++k)
-      if (from[k * step] != from[k * step]) return from[k * step];
-    return largest;
+      if (from[k * step] != from[k * step]) return {from[k * step], 0};
+    return {largest, 0};
   }
   T total = 0;
   for (Index k = 0; k < count; ++k) total += std::exp(from[k * step] - largest);
-  return largest + std::log(total);
+  return {largest, std::log(total)};
 }
 
 template <Real T>
@@ -120,7 +129,7 @@ struct LogSumExp {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line(
-        [&](Index start, Index out) { to[out] = line_logsumexp(from + start, fold.count, fold.inner); });
+        [&](Index start, Index out) { to[out] = line_sum(from + start, fold.count, fold.inner).logsumexp(); });
   }
   void backward(Var<T> y) const {
     const T* const from = values(x).data;
@@ -145,9 +154,9 @@ struct Softmax {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index) {
-      const T total = line_logsumexp(from + start, fold.count, fold.inner);
+      const LineSum<T> line = line_sum(from + start, fold.count, fold.inner);
       for (Index k = 0; k < fold.count; ++k)
-        to[start + k * fold.inner] = std::exp(from[start + k * fold.inner] - total);
+        to[start + k * fold.inner] = std::exp(line.log_share(from[start + k * fold.inner]));
     });
   }
   void backward(Var<T> y) const {
@@ -173,8 +182,8 @@ struct LogSoftmax {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index) {
-      const T total = line_logsumexp(from + start, fold.count, fold.inner);
-      for (Index k = 0; k < fold.count; ++k) to[start + k * fold.inner] = from[start + k * fold.inner] - total;
+      const LineSum<T> line = line_sum(from + start, fold.count, fold.inner);
+      for (Index k = 0; k < fold.count; ++k) to[start + k * fold.inner] = line.log_share(from[start + k * fold.inner]);
     });
   }
   void backward(Var<T> y) const {

@@ -74,15 +74,14 @@ auto adapt(T* data, const Shape& shape, Index stride) {
   xt::dynamic_shape<std::size_t> extents(static_cast<std::size_t>(shape.rank()));
   xt::dynamic_shape<std::ptrdiff_t> strides(extents.size());
   Index step = 1;
-  std::size_t span = shape.size() == 0 ? 0 : 1;
   for (int i = shape.rank() - 1; i >= 0; --i) {
     const auto at = static_cast<std::size_t>(i);
     extents[at] = static_cast<std::size_t>(shape[i]);
     strides[at] = shape[i] == 1 ? 0 : step;
-    if (span != 0) span += static_cast<std::size_t>((shape[i] - 1) * step);
     step = i == shape.rank() - 1 ? stride : step * shape[i];
   }
-  return xt::adapt(data, span, xt::no_ownership(), extents, strides);
+  // The buffer's size must be the number of elements, also where they lie apart: xtensor compares the two.
+  return xt::adapt(data, static_cast<std::size_t>(shape.size()), xt::no_ownership(), extents, strides);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -45,6 +45,8 @@ bool run_demo(const Demo& options, Report& report) {
   training.layers = 1;
   training.steps = 64;
   training.batch = 16;
+  training.dropout = 0.1;
+  training.rate = 5e-3;
   training.seconds = options.seconds;
   training.threads = options.threads;
   training.out = options.out;

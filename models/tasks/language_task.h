@@ -17,7 +17,7 @@ struct LanguageTraining {
   std::string cell = "lstm";
   Index hidden = 256, layers = 2, embed = 64;
   Index steps = 64, batch = 32, epochs = 10;
-  double dropout = 0.2, rate = 4e-3, clip = 1.0;
+  double dropout = 0.3, rate = 4e-3, clip = 1.0;
   std::uint64_t seed = 1;
   int threads = 2;
   Index shards = 2;
