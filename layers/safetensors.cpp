@@ -26,6 +26,7 @@ std::uint64_t element_size(std::string_view dtype) {
   for (const auto& [name, size] : {std::pair<std::string_view, std::uint64_t>{"F64", 8},
                                    {"I64", 8},
                                    {"U64", 8},
+                                   {"C64", 8},
                                    {"F32", 4},
                                    {"I32", 4},
                                    {"U32", 4},
@@ -35,11 +36,33 @@ std::uint64_t element_size(std::string_view dtype) {
                                    {"U16", 2},
                                    {"F8_E4M3", 1},
                                    {"F8_E5M2", 1},
+                                   {"F8_E8M0", 1},
                                    {"I8", 1},
                                    {"U8", 1},
                                    {"BOOL", 1}})
     if (name == dtype) return size;
   return 0;
+}
+
+/// What keeps so many bytes from being an array of that type and shape; empty when nothing does.
+std::string defect(const std::string& dtype, const Shape& shape, std::uint64_t bytes) {
+  const std::uint64_t size = element_size(dtype);
+  if (size == 0) return fmt::format("has the unknown dtype {}", dtype);
+  if (static_cast<std::uint64_t>(shape.size()) * size == bytes) return {};
+  return fmt::format("has {} bytes for {} elements of {}", bytes, shape.size(), dtype);
+}
+
+/// A text of a file as a message can show it: not too long, and on one line.
+std::string shown(std::string text) {
+  constexpr std::size_t limit = 100;
+  if (text.size() > limit) {
+    std::size_t end = limit;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    text.replace(end, std::string::npos, "...");
+  }
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  return text;
 }
 
 struct Entry {
@@ -63,8 +86,10 @@ class HeaderReader : public json::json_sax_t {
     return true;
   }
   bool end_object() override {
-    --depth_;
-    return true;
+    if (depth_-- == 1 || in_metadata_) return true;
+    const Entry& e = entries[entry_];
+    return (e.dtype && e.shape && e.offsets && e.offsets->size() == 2) ||
+           fail("that lacks its dtype, shape or data_offsets");
   }
   bool key(string_t& name) override {
     if (depth_ == 1) {
@@ -74,12 +99,12 @@ class HeaderReader : public json::json_sax_t {
       return is_new || fail("listed twice");
     }
     field_ = name;
-    if (in_metadata_) return !metadata.contains(name) || fail("with the key " + name + " twice");
+    if (in_metadata_) return !metadata.contains(name) || fail("with the key " + shown(name) + " twice");
     const Entry& e = entries[entry_];
     if (name == "dtype") return !e.dtype || fail("with two dtypes");
     if (name == "shape") return !e.shape || fail("with two shapes");
     if (name == "data_offsets") return !e.offsets || fail("with two data_offsets");
-    return fail("with an unknown field " + name);
+    return fail("with an unknown field " + shown(name));
   }
   bool string(string_t& value) override {
     if (depth_ == 2 && in_metadata_) {
@@ -116,7 +141,10 @@ class HeaderReader : public json::json_sax_t {
     return true;
   }
   bool number_integer(number_integer_t) override { return fail("with a negative number"); }
-  bool number_float(number_float_t, const string_t&) override { return fail("with a number that is not whole"); }
+  bool number_float(number_float_t, const string_t& digits) override {
+    const bool whole = digits.find_first_of(".eE") == std::string::npos;
+    return fail(whole ? "with a number that overflows" : "with a number that is not whole");
+  }
   bool null() override { return fail("with a null"); }
   bool boolean(bool) override { return fail("with a truth value"); }
   bool binary(binary_t&) override { return fail("with binary data"); }
@@ -127,7 +155,7 @@ class HeaderReader : public json::json_sax_t {
 
  private:
   bool fail(const std::string& what) {
-    problem = entry_.empty() ? "its header has " + what : fmt::format("its header has an entry {} {}", entry_, what);
+    problem = entry_.empty() ? "its header has " + what : fmt::format("its header has an entry {} {}", shown(entry_), what);
     return false;
   }
   int depth_ = 0;
@@ -155,6 +183,7 @@ class File {
     while (count > 0) {
       const ssize_t n = ::read(fd_, at, count);
       if (n < 0 && errno == EINTR) continue;
+      if (n == 0) errno = ENODATA;
       if (n <= 0) return false;
       at += n;
       count -= static_cast<std::uint64_t>(n);
@@ -190,11 +219,8 @@ std::vector<const NamedEntry*> in_order(const std::filesystem::path& path, const
                                         std::uint64_t data_size) {
   std::vector<const NamedEntry*> sorted;
   for (const NamedEntry& named : entries) {
-    const auto& [name, e] = named;
-    if (!e.dtype || !e.shape || !e.offsets || e.offsets->size() != 2)
-      refuse(path, fmt::format("entry {} lacks its dtype, shape or data_offsets", name));
-    const std::uint64_t size = element_size(*e.dtype);
-    if (size == 0) refuse(path, fmt::format("entry {} has the unknown dtype {}", name, *e.dtype));
+    const std::string name = shown(named.first);
+    const Entry& e = named.second;
     const auto [begin, end] = std::pair{(*e.offsets)[0], (*e.offsets)[1]};
     if (begin > end || end > data_size)
       refuse(path, fmt::format("entry {} lies at {} .. {} of {} bytes", name, begin, end, data_size));
@@ -204,8 +230,8 @@ std::vector<const NamedEntry*> in_order(const std::filesystem::path& path, const
     } catch (const ShapeError& error) {
       refuse(path, fmt::format("entry {}: {}", name, error.what()));
     }
-    if (static_cast<std::uint64_t>(shape.size()) * size != end - begin)
-      refuse(path, fmt::format("entry {} has {} bytes for {} elements of {}", name, end - begin, shape.size(), *e.dtype));
+    if (const std::string what = defect(*e.dtype, shape, end - begin); !what.empty())
+      refuse(path, fmt::format("entry {} {}", name, shown(what)));
     sorted.push_back(&named);
   }
   std::sort(sorted.begin(), sorted.end(),
@@ -214,7 +240,7 @@ std::vector<const NamedEntry*> in_order(const std::filesystem::path& path, const
   for (const NamedEntry* named : sorted) {
     const auto& [name, e] = *named;
     if ((*e.offsets)[0] != at)
-      refuse(path, fmt::format("entry {} starts at byte {}, {} byte {}", name, (*e.offsets)[0],
+      refuse(path, fmt::format("entry {} starts at byte {}, {} byte {}", shown(name), (*e.offsets)[0],
                                (*e.offsets)[0] < at ? "inside what ends at" : "leaving a gap from", at));
     at = (*e.offsets)[1];
   }
@@ -237,6 +263,9 @@ Safetensors Safetensors::read(const std::filesystem::path& path) {
   std::string header(header_size, ' ');
   if (!file.read(header.data(), header_size)) refuse(path, "cannot be read: " + reason());
   if (header.empty() || header[0] != '{') refuse(path, "is no safetensors file: its header does not start with {");
+  // The parser takes a zero byte for the end of its input.
+  if (const auto zero = header.find('\0'); zero != std::string::npos)
+    refuse(path, fmt::format("its header is not JSON at byte {}", zero + 1));
   HeaderReader reader;
   if (!json::sax_parse(header, &reader)) refuse(path, reader.problem);
 
@@ -248,24 +277,26 @@ Safetensors Safetensors::read(const std::filesystem::path& path) {
     t.dtype = *entry.dtype;
     t.shape = Shape(std::span<const Index>(*entry.shape));
     t.bytes.resize((*entry.offsets)[1] - (*entry.offsets)[0]);
-    if (!file.read(t.bytes.data(), t.bytes.size())) refuse(path, "was cut short while it was read");
+    if (!file.read(t.bytes.data(), t.bytes.size())) refuse(path, "cannot be read: " + reason());
   }
   return result;
 }
 
-void Safetensors::write(const std::filesystem::path& path) const {
-  // Wider elements first, so that each array is aligned in the file.
-  std::vector<const std::pair<const std::string, StoredTensor>*> order;
-  for (const auto& entry : tensors) order.push_back(&entry);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return element_size(a->second.dtype) > element_size(b->second.dtype);
-  });
+namespace {
+
+using NamedTensor = std::pair<const std::string, StoredTensor>;
+
+/// The header, padded so that the data are aligned.
+std::string header_of(const std::filesystem::path& path, const std::vector<const NamedTensor*>& order,
+                      const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(metadata_key)] = metadata;
   std::uint64_t at = 0;
-  for (const auto* entry : order) {
+  for (const NamedTensor* entry : order) {
     const auto& [name, t] = *entry;
     if (name == metadata_key) refuse(path, "an entry cannot be named " + name);
+    if (const std::string what = defect(t.dtype, t.shape, t.bytes.size()); !what.empty())
+      refuse(path, fmt::format("entry {} {}", shown(name), shown(what)));
     const auto extents = t.shape.extents();
     header[name] = {{"dtype", t.dtype},
                     {"shape", std::vector<Index>(extents.begin(), extents.end())},
@@ -280,27 +311,59 @@ void Safetensors::write(const std::filesystem::path& path) const {
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > header_limit) refuse(path, "the header is too long");
+  return text;
+}
 
-  // A link is written through; the file keeps its permissions.
+/// Where the links that start at `path` lead, be there a file or not.
+std::filesystem::path without_links(const std::filesystem::path& path) {
+  constexpr int link_limit = 40;
+  std::filesystem::path target = path;
   std::error_code ignored;
-  const auto target = std::filesystem::is_symlink(path, ignored) ? std::filesystem::weakly_canonical(path, ignored) : path;
+  for (int links = 0; std::filesystem::is_symlink(target, ignored); ++links) {
+    if (links == link_limit) refuse(path, "is a link that leads nowhere");
+    target = target.parent_path() / std::filesystem::read_symlink(target, ignored);
+  }
+  return target;
+}
+
+}  // namespace
+
+void Safetensors::write(const std::filesystem::path& path) const {
+  // Wider elements first, so that each array is aligned in the file.
+  std::vector<const NamedTensor*> order;
+  for (const NamedTensor& entry : tensors) order.push_back(&entry);
+  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+    return element_size(a->second.dtype) > element_size(b->second.dtype);
+  });
+  const std::string header = header_of(path, order, metadata);
+  const std::uint64_t header_size = header.size();
+
+  const std::filesystem::path target = without_links(path);
   struct stat before {};
   const bool exists = ::stat(target.c_str(), &before) == 0;
   if (exists && !S_ISREG(before.st_mode)) refuse(path, "is there and is not a file");
-  const std::filesystem::path temporary = target.string() + fmt::format(".tmp-{}", ::getpid());
+  const mode_t mode = exists ? before.st_mode & 0777 : 0666;
+  std::filesystem::path temporary;
+  std::optional<File> file;
+  for (int n = 0; n < 100; ++n) {  // a name may be taken, by a save that was killed or by another thread
+    temporary = target.string() + fmt::format(".tmp-{}-{}", ::getpid(), n);
+    file.emplace(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    if (*file || errno != EEXIST) break;
+  }
+  if (!*file) refuse(path, "cannot be written: " + reason());
   const auto give_up = [&](const std::string& what) {
     const std::string why = reason();
     ::unlink(temporary.c_str());
     refuse(path, what + ": " + why);
   };
-  File file(temporary, O_WRONLY | O_CREAT | O_TRUNC, exists ? before.st_mode & 0777 : 0666);
-  if (!file) refuse(path, "cannot be written: " + reason());
-  const std::uint64_t header_size = text.size();
-  bool ok = file.write(&header_size, 8) && file.write(text.data(), text.size());
-  for (const auto* entry : order) ok = ok && file.write(entry->second.bytes.data(), entry->second.bytes.size());
+  if (exists) ::fchmod(file->fd(), mode);
+  bool ok = file->write(&header_size, 8) && file->write(header.data(), header.size());
+  for (const NamedTensor* entry : order)
+    ok = ok && file->write(entry->second.bytes.data(), entry->second.bytes.size());
   if (!ok) give_up("cannot be written");
-  if (::fsync(file.fd()) != 0 || !file.close()) give_up("cannot be written to disk");
-  if (::rename(temporary.c_str(), target.c_str()) != 0) give_up("cannot take the place of the old file");
+  if (::fsync(file->fd()) != 0 || !file->close()) give_up("cannot be written to disk");
+  if (::rename(temporary.c_str(), target.c_str()) != 0)
+    give_up("cannot take the place of the old file");
 }
 
 namespace {
@@ -308,6 +371,9 @@ namespace {
 const StoredTensor& stored(const std::map<std::string, StoredTensor>& tensors, const std::string& name) {
   const auto found = tensors.find(name);
   require<FileError>(found != tensors.end(), "safetensors: there is no entry {}", name);
+  const auto& [dtype, shape, bytes] = found->second;
+  const std::string what = defect(dtype, shape, bytes.size());
+  require<FileError>(what.empty(), "safetensors: entry {} {}", name, what);
   return found->second;
 }
 

@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <unroll/layers/safetensors.h>
@@ -101,6 +103,7 @@ TEST_CASE("safetensors: hostile files are refused with a sentence") {
   refused(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "has 8 bytes for 3 elements");
   refused(R"({"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}})", 8, "unknown dtype F33");
   refused(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8, "negative");
+  refused(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,8]}})", 8, "overflows");
   refused(R"({"a":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}})", 8, "not whole");
   refused(R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8, "overflows");
   refused(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0, "overflows");
@@ -126,12 +129,44 @@ TEST_CASE("safetensors: hostile files are refused with a sentence") {
   refused(R"({"a":3})", 0, "number where none belongs");
   refused(R"({"a":{"dtype":"U8")", 0, "not JSON");
   refused("{\"a\xFF\":{}}", 0, "not JSON");
+  refused(R"({"__metadata__":{"a":"\ud800"}})", 0, "not JSON");
+  refused(R"({"__metadata__":[]})", 0, "list where none belongs");
+  refused(R"({"__metadata__":{"a":"b","a":"c"}})", 0, "key a twice");
+  refused(R"({"a":{}})", 0, "entry a that lacks");
+  refused("{} {}", 0, "not JSON at byte 4");
+  refused(std::string("{}\0{}", 5), 0, "not JSON at byte 3");
   refused("[]", 0, "does not start with {");
   refused("", 0, "does not start with {");
   refused("{\"a\":" + std::string(1'000'000, '['), 0, "list where none belongs");
   std::string deep = "{";
   for (int i = 0; i < 100000; ++i) deep += "\"a\":{";
   refused(deep, 0, "unknown field a");
+  refused("{\"\\n\\u001b" + std::string(1000, 'n') + "\":3}", 0, "entry ??" + std::string(98, 'n') + "... with");
+}
+
+TEST_CASE("safetensors: a header may be padded with blanks, entries may be listed in any order") {
+  const Folder folder;
+  put_bytes(folder.path / "f", file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[4,5]},)"
+                                       R"("b":{"data_offsets":[0,4],"shape":[],"dtype":"F32"}}   )",
+                                       5));
+  const Safetensors in = Safetensors::read(folder.path / "f");
+  CHECK(in.get<float>("b")() == 0.0F);
+  CHECK(in.tensors.at("a").bytes.size() == 1);
+  put_bytes(folder.path / "f", file_of("{}", 0));
+  CHECK(Safetensors::read(folder.path / "f").tensors.empty());
+}
+
+TEST_CASE("safetensors: an entry made by hand whose bytes do not match is neither read nor written") {
+  const Folder folder;
+  Safetensors out;
+  out.tensors["a"] = {"F32", Shape{2}, std::vector<std::byte>(16)};
+  out.tensors["b"] = {"I64", Shape{2}, std::vector<std::byte>(15)};
+  out.tensors["c"] = {"F33", Shape{}, {}};
+  CHECK_THROWS_WITH_AS(out.get<float>("a"), "safetensors: entry a has 16 bytes for 2 elements of F32", FileError);
+  CHECK_THROWS_WITH_AS(out.get_integers("b"), "safetensors: entry b has 15 bytes for 2 elements of I64", FileError);
+  CHECK_THROWS_WITH_AS(out.get<double>("c"), "safetensors: entry c has the unknown dtype F33", FileError);
+  CHECK_THROWS_AS(out.write(folder.path / "m"), FileError);
+  CHECK(fs::is_empty(folder.path));
 }
 
 TEST_CASE("safetensors: what is no such file is refused") {
@@ -174,6 +209,58 @@ TEST_CASE("safetensors: a write that fails leaves the old file and nothing besid
   CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
 }
 
+TEST_CASE("safetensors: a write that stops halfway leaves the old file and nothing beside it") {
+  const Folder folder;
+  Safetensors out;
+  out.put("a", Tensor<float>{1, 2, 3});
+  out.write(folder.path / "m");
+  const std::string before = bytes_of(folder.path / "m");
+  out.put("a", make_tensor<float>({100'000}, 1.0F));
+  rlimit whole{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &whole) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{100'000, whole.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+  std::string problem = "none";
+  try {
+    out.write(folder.path / "m");
+  } catch (const FileError& error) {
+    problem = error.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &whole);
+  std::signal(SIGXFSZ, handler);
+  CHECK(problem.find("m: cannot be written: File too large") != std::string::npos);
+  CHECK(bytes_of(folder.path / "m") == before);
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("safetensors: a temporary name that is taken, were it by a link, is left alone") {
+  const Folder folder;
+  put_bytes(folder.path / "other", "precious");
+  fs::create_symlink("other", folder.path / fmt::format("m.tmp-{}-0", ::getpid()));
+  Safetensors out;
+  out.put("a", Tensor<float>{1});
+  out.write(folder.path / "m");
+  CHECK(bytes_of(folder.path / "other") == "precious");
+  CHECK(!fs::is_symlink(folder.path / "m"));
+  CHECK(Safetensors::read(folder.path / "m").get<float>("a")(0) == 1.0F);
+}
+
+TEST_CASE("safetensors: links that lead nowhere are written through or refused") {
+  const Folder folder;
+  Safetensors out;
+  out.put("a", Tensor<float>{1});
+  fs::create_directory(folder.path / "sub");
+  fs::create_symlink("sub/real", folder.path / "second");
+  fs::create_symlink("second", folder.path / "first");
+  out.write(folder.path / "first");
+  CHECK(fs::is_symlink(folder.path / "first"));
+  CHECK(fs::is_symlink(folder.path / "second"));
+  CHECK(Safetensors::read(folder.path / "sub" / "real").get<float>("a")(0) == 1.0F);
+  fs::create_symlink("loop", folder.path / "loop");
+  CHECK_THROWS_AS(out.write(folder.path / "loop"), FileError);
+}
+
 TEST_CASE("safetensors: a link is written through and permissions stay") {
   const Folder folder;
   Safetensors out;
@@ -186,4 +273,7 @@ TEST_CASE("safetensors: a link is written through and permissions stay") {
   CHECK(fs::is_symlink(folder.path / "link"));
   CHECK(Safetensors::read(folder.path / "real").get<float>("a")(0) == 2.0F);
   CHECK((fs::status(folder.path / "real").permissions() & fs::perms::all) == (fs::perms::owner_read | fs::perms::owner_write));
+  fs::permissions(folder.path / "real", fs::perms(0666));
+  out.write(folder.path / "real");
+  CHECK((fs::status(folder.path / "real").permissions() & fs::perms::all) == fs::perms(0666));
 }
