@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -344,10 +345,10 @@ void Safetensors::write(const std::filesystem::path& path) const {
   if (exists && !S_ISREG(before.st_mode)) refuse(path, "is there and is not a file");
   const mode_t mode = exists ? before.st_mode & 0777 : 0666;
   std::filesystem::path temporary;
-  std::optional<File> file;
+  std::unique_ptr<File> file;
   for (int n = 0; n < 100; ++n) {  // a name may be taken, by a save that was killed or by another thread
     temporary = target.string() + fmt::format(".tmp-{}-{}", ::getpid(), n);
-    file.emplace(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    file = std::make_unique<File>(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (*file || errno != EEXIST) break;
   }
   if (!*file) refuse(path, "cannot be written: " + reason());

@@ -344,11 +344,12 @@ struct Div {
   }
 };
 
+// In these two !(a == a) finds NaN; xsimd's != is false of it.
 struct Maximum {
   static constexpr const char* name = "maximum";
   template <class V>
   V forward(V a, V b) const {
-    return math::max(a, b);
+    return math::select((a > b) | !(a == a), a, b);
   }
   template <class V>
   std::array<V, 2> backward(V dy, V a, V b, V) const {
@@ -362,7 +363,7 @@ struct Minimum {
   static constexpr const char* name = "minimum";
   template <class V>
   V forward(V a, V b) const {
-    return math::min(a, b);
+    return math::select((a < b) | !(a == a), a, b);
   }
   template <class V>
   std::array<V, 2> backward(V dy, V a, V b, V) const {
@@ -389,6 +390,11 @@ struct Where {
   template <class V>
   V forward(V condition, V a, V b) const {
     return math::select(condition == V(0), b, a);
+  }
+  /// Where a is taken. Elsewhere nothing is added to the arrays a is made of.
+  template <class V>
+  auto selects(V condition) const {
+    return !(condition == V(0));
   }
   template <class V>
   std::array<V, 3> backward(V dy, V condition, V, V, V) const {
@@ -552,13 +558,13 @@ template <class A, class B>
 auto operator/(const A& a, const B& b) {
   return apply(rules::Div{}, a, b);
 }
-/// The larger of two; where they are equal each gets half of the gradient
+/// The larger of two, NaN if either is; where they are equal each gets half of the gradient
 template <class A, class B>
   requires Operands<A, B>
 auto maximum(const A& a, const B& b) {
   return apply(rules::Maximum{}, a, b);
 }
-/// The smaller of two; where they are equal each gets half of the gradient
+/// The smaller of two, NaN if either is; where they are equal each gets half of the gradient
 template <class A, class B>
   requires Operands<A, B>
 auto minimum(const A& a, const B& b) {
@@ -570,8 +576,8 @@ template <class A, class B>
 auto less(const A& a, const B& b) {
   return apply(rules::Less{}, a, b);
 }
-/// a where the condition is not 0, else b. Selects, never multiplies: a NaN that is not selected changes
-/// neither the value nor a gradient.
+/// a where the condition is not 0, else b. Selects, never multiplies: a NaN that is not selected changes neither the
+/// value nor the gradient of any array that a and b are formulas of.
 template <Operand C, Operand A, Operand B>
 auto where(const C& condition, const A& a, const B& b) {
   return apply(rules::Where{}, condition, a, b);

@@ -164,6 +164,18 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
   }
 };
 
+/// Adds to the leaves only where `mask` holds: elsewhere a derivative may be NaN, and so is zero times it.
+template <class Cursor, class Mask>
+struct Masked {
+  Cursor& cursor;
+  const Mask& mask;
+
+  template <int I, class V>
+  [[gnu::always_inline]] void add(const V& d) {
+    cursor.template add<I>(math::select(mask, d, V(0)));
+  }
+};
+
 template <class F, class A, class B, class C>
 struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
   using scalar = typename A::scalar;
@@ -210,8 +222,17 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
   [[gnu::always_inline]] void sweep(Cursor& cursor, const Trace<V>& t, const V& dy) const {
     const std::array<V, 3> d = f.backward(dy, t.a.y, t.b.y, t.c.y, t.y);
     a.template sweep<I, V>(cursor, t.a, d[0]);
-    b.template sweep<I + A::leaves, V>(cursor, t.b, d[1]);
-    c.template sweep<I + A::leaves + B::leaves, V>(cursor, t.c, d[2]);
+    if constexpr (requires { f.selects(t.a.y); }) {
+      const auto yes = f.selects(t.a.y);
+      const auto no = !yes;
+      Masked<Cursor, decltype(yes)> for_b{cursor, yes};
+      Masked<Cursor, decltype(no)> for_c{cursor, no};
+      b.template sweep<I + A::leaves, V>(for_b, t.b, d[1]);
+      c.template sweep<I + A::leaves + B::leaves, V>(for_c, t.c, d[2]);
+    } else {
+      b.template sweep<I + A::leaves, V>(cursor, t.b, d[1]);
+      c.template sweep<I + A::leaves + B::leaves, V>(cursor, t.c, d[2]);
+    }
   }
 };
 

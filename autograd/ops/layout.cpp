@@ -150,7 +150,8 @@ template <Real T>
 Var<T> contiguous(Var<T> x) {
   const Node<T>& n = x.tape().checked(x, "contiguous");
   if (n.values().contiguous()) return x;
-  return record(n.shape, Rearrange<T>{x, 0, steps_of(n)}, x);
+  const Shape shape = n.shape;  // recording moves the nodes
+  return record(shape, Rearrange<T>{x, 0, steps_of(n)}, x);
 }
 
 template <Real T>
@@ -170,7 +171,7 @@ Var<T> transpose(Var<T> x, int axis_a, int axis_b) {
   const Node<T>& n = tape.checked(x, "transpose");
   const Shape from = n.shape;
   tape.template require<ShapeError>(from.rank() >= 2, "transpose: {} has no two axes", from);
-  const int a = from.position(axis_a), b = from.position(axis_b);
+  const int a = axis_of(tape, from, axis_a, "transpose"), b = axis_of(tape, from, axis_b, "transpose");
   auto steps = steps_of(n);
   std::swap(steps[static_cast<std::size_t>(a)], steps[static_cast<std::size_t>(b)]);
   return record(from.with(a, from[b]).with(b, from[a]), Rearrange<T>{x, 0, steps}, x);
@@ -182,8 +183,7 @@ Var<T> slice(Var<T> x, int axis, Index first, Index last) {
   const Node<T>& n = tape.checked(x, "slice");
   const Shape from = n.shape;
   const Index stride = n.stride;
-  tape.template require<ShapeError>(axis >= -from.rank() && axis < from.rank(), "slice: no axis {} in {}", axis, from);
-  const int at = from.position(axis);
+  const int at = axis_of(tape, from, axis, "slice");
   tape.template require<IndexError>(first >= 0 && first <= last && last <= from[at],
                                     "slice: {} .. {} is outside axis {} of {}", first, last, at, from);
   const Shape shape = from.with(at, last - first);
@@ -212,7 +212,7 @@ template <Real T>
 Var<T> reverse(Var<T> x, int axis) {
   const Node<T>& n = x.tape().checked(x, "reverse");
   const Shape shape = n.shape;
-  const auto at = static_cast<std::size_t>(shape.position(axis));
+  const auto at = static_cast<std::size_t>(axis_of(x.tape(), shape, axis, "reverse"));
   auto steps = steps_of(n);
   const Index offset = std::max<Index>(0, shape[axis] - 1) * steps[at];
   steps[at] = -steps[at];
@@ -238,9 +238,7 @@ Var<T> concat(std::span<const Var<T>> parts, int axis) {
   require<ValueError>(!parts.empty(), "concat: nothing to join");
   Tape<T>& tape = parts[0].tape();
   const Shape first = tape.checked(parts[0], "concat").shape;
-  tape.template require<ShapeError>(axis >= -first.rank() && axis < first.rank(), "concat: no axis {} in {}", axis,
-                                    first);
-  const int at = first.position(axis);
+  const int at = axis_of(tape, first, axis, "concat");
   Index extent = 0, outer = 1;
   for (const Var<T>& part : parts) {
     const Shape& shape = tape.checked(part, "concat").shape;

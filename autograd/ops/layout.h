@@ -55,7 +55,7 @@ template <int N, Operand X>
 auto split(const X& x, int axis = -1) {
   const auto v = as_var(x);
   using T = typename X::scalar;
-  const Index extent = v.shape()[axis];
+  const Index extent = v.shape()[detail::axis_of(v.tape(), v.shape(), axis, "split")];
   v.tape().template require<ShapeError>(extent % N == 0, "split: axis {} of {} does not part into {}", axis, v.shape(),
                                         int{N});
   std::array<Var<T>, N> parts;

@@ -263,9 +263,8 @@ struct CumSum {
 template <Real T>
 std::pair<Var<T>, Fold> folded(Var<T> x, int axis, const char* op) {
   const Shape shape = x.tape().checked(x, op).shape;
-  x.tape().template require<ShapeError>(axis >= -shape.rank() && axis < shape.rank(), "{}: no axis {} in {}", op, axis,
-                                        shape);
-  return {contiguous(x), Fold(shape, axis)};
+  const int at = axis_of(x.tape(), shape, axis, op);
+  return {contiguous(x), Fold(shape, at)};
 }
 
 }  // namespace

@@ -45,8 +45,9 @@ auto mean(const X& x) {
 template <Operand X>
 auto mean(const X& x, int axis) {
   const auto v = as_var(x);
-  v.tape().template require<ShapeError>(v.shape()[axis] > 0, "mean: axis {} of {} is empty", axis, v.shape());
-  return as_var(detail::sum(v, axis) * (1.0 / static_cast<double>(v.shape()[axis])));
+  const Index count = v.shape()[detail::axis_of(v.tape(), v.shape(), axis, "mean")];
+  v.tape().template require<ShapeError>(count > 0, "mean: axis {} of {} is empty", axis, v.shape());
+  return as_var(detail::sum(v, axis) * (1.0 / static_cast<double>(count)));
 }
 /// Largest element along an axis, which goes; the first of equals gets the gradient.
 template <Operand X>

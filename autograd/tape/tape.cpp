@@ -93,7 +93,7 @@ Var<T> Var<T>::operator[](Index t) const {
 // Memory
 
 template <Real T>
-Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape) {
+Node<T>& Tape<T>::push_node(const Op<T>& op, Shape shape) {
   require<TapeError>(!sweeping_, "{}: nothing can be recorded while backward runs", op.name);
   require<TapeError>(nodes_.size() < UINT32_MAX - 1, "{}: the tape is full", op.name);
   Node<T>& n = nodes_.emplace_back();

@@ -273,7 +273,7 @@ class Tape {
   void forget();
   Var<T> enter_empty(const Shape& shape, bool wanted);
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
-  Node<T>& push_node(const Op<T>& op, const Shape& shape);
+  Node<T>& push_node(const Op<T>& op, Shape shape);  // by value: it may be that of a node, and nodes move
   void allocate(Node<T>& n, bool wants_gradient);
   void keep_inputs(Node<T>& n, std::span<const Var<T>> inputs);
   void note_read(const Node<T>& n, const char* op);
