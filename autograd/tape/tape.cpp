@@ -561,9 +561,10 @@ void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
   products_used_ = 0;
   for (Leaf& leaf : leaves_) {
     leaf.sink = leaf.parameter->frozen() ? nullptr : sink_for(leaf.node, *leaf.parameter);
+    const std::string& path = leaf.parameter->path();
     require<TapeError>(leaf.node > y.index() || leaf.version == leaf.parameter->version(),
                        "backward: parameter {} was edited after this tape used it; rewind and compute again",
-                       leaf.parameter->path().empty() ? "(unnamed)" : leaf.parameter->path());
+                       std::string_view(path.empty() ? "(unnamed)" : path.c_str()));
   }
 }
 
