@@ -36,7 +36,7 @@ struct Program {
 
   CLI::App* add(CLI::App* parent, const char* name, const char* what) {
     CLI::App* sub = parent->add_subcommand(name, what);
-    sub->option_defaults()->always_capture_default();
+    sub->option_defaults()->always_capture_default()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     sub->add_flag("--json", json, "one JSON object per line on standard output");
     return sub;
   }

@@ -161,7 +161,7 @@ plant "a test's include of nothing" tests/tiny_test.cpp '#include <layers/no_suc
 plant "no pragma once" layers/planted.h 'struct Planted {};' 'without #pragma once'
 plant "no pragma once in a test's header" tests/planted.h 'struct Planted {};' 'without #pragma once'
 plant "one name twice" models/tasks/linear.h "$once" 'another file has this name: layers/linear.h'
-plant "one test name twice" tests/layers/tiny_test.cpp '// nothing' 'another file has this name'
+plant "one test name twice" tests/twice/tiny_test.cpp '// nothing' 'another file has this name: tests/tiny_test.cpp'
 plant "a function-like macro" layers/linear.h '#define PLANTED(x) x' 'function-like macro'
 plant "using namespace" layers/linear.h 'namespace planted { using namespace std; }' 'using namespace in a header'
 plant "xtensor elsewhere" layers/linear.h '#include <xtensor/xview.hpp>' 'xtensor is included by autograd/tensor/tensor.h only'

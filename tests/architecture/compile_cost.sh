@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Fails when a small user's file takes too much of the processor's time, or memory, to compile: the best of three.
+#   tests/architecture/compile_cost.sh FILE COMPILER [FLAG...]
+# UNROLL_COMPILE_SECONDS (5) and UNROLL_COMPILE_MEGABYTES (700) are the limits, for machines slower than most.
+set -euo pipefail
+export LC_ALL=C CCACHE_DISABLE=1
+
+(($# >= 2)) || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
+file=$1
+shift
+seconds=${UNROLL_COMPILE_SECONDS:-5} megabytes=${UNROLL_COMPILE_MEGABYTES:-700}
+scratch=$(mktemp -d)
+trap 'rm -rf -- "$scratch"' EXIT
+compile=("$@" -O2 -c "$file" -o "$scratch/object.o")
+
+# Sets kilobytes to the most that the compiler, or a process it started, has had in memory.
+measure_memory() {
+  local time pid status line
+  kilobytes=0
+  time=$(type -P time || true)
+  if [[ $time ]] && "$time" -f %M -o "$scratch/peak" true 2>/dev/null; then
+    "$time" -f %M -o "$scratch/peak" "${compile[@]}"
+    kilobytes=$(tail -n 1 "$scratch/peak")
+    return
+  fi
+  # Without GNU time the kernel is asked while the compiler runs.
+  "${compile[@]}" &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    for status in /proc/"$pid"/status $(sed "s|[^ ]*|/proc/&/status|g" "/proc/$pid/task/$pid/children" 2>/dev/null); do
+      line=$(grep '^VmHWM:' "$status" 2>/dev/null) || continue
+      line=${line//[!0-9]/}
+      ((line <= kilobytes)) || kilobytes=$line
+    done
+    sleep 0.02
+  done
+  wait "$pid"
+}
+
+best=
+for _ in 1 2 3; do
+  TIMEFORMAT=%U
+  { time "${compile[@]}" 2>"$scratch/errors" || touch "$scratch/failed"; } 2>"$scratch/seconds"
+  [[ ! -e $scratch/failed ]] || { cat "$scratch/errors" >&2; echo "compile_cost: $file does not compile" >&2; exit 1; }
+  best=$(awk -v now="$(tail -n 1 "$scratch/seconds")" -v best="$best" 'BEGIN { print best == "" || now < best ? now : best }')
+done
+measure_memory
+echo "compile_cost: $best s of at most $seconds, $((kilobytes / 1024)) MB of at most $megabytes"
+((kilobytes > 50 * 1024)) || { echo "compile_cost: the compiler's memory could not be measured" >&2; exit 1; }
+awk -v is="$best" -v most="$seconds" 'BEGIN { exit !(is <= most) }' || { echo "compile_cost: too slow" >&2; exit 1; }
+((kilobytes <= megabytes * 1024)) || { echo "compile_cost: too much memory" >&2; exit 1; }

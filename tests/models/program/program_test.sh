@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# The program from the outside: results, checkpoints, errors and exit codes.
+#   program_test.sh PATH_TO_UNROLL WORKDIR
+set -uo pipefail
+unroll=$1
+rm -rf -- "$2" && mkdir -p -- "$2" && cd -- "$2" || exit 2
+passed=0 failed=0
+
+check() { # check SENTENCE COMMAND...
+  local sentence=$1
+  shift
+  if "$@" >check.log 2>&1; then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    echo "FAILED: $sentence"
+    head -n 5 check.log
+  fi
+}
+# exits CODE PATTERN COMMAND...: the exit code, and one line on standard error that matches.
+exits() {
+  local code=$1 pattern=$2 status=0
+  shift 2
+  "$@" >out.log 2>err.log || status=$?
+  [[ $status == "$code" ]] || { echo "exit code $status, not $code"; cat err.log; return 1; }
+  [[ -z $pattern ]] || grep -q -- "$pattern" err.log || { echo "standard error does not say '$pattern':"; cat err.log; return 1; }
+}
+same() { cmp "$1" "$2"; }
+not() { ! "$@"; }
+
+words=(the apple and pear salad tastes of summer while a river sings to old stones under grey bridges)
+text() { # a text with some order in it, the same each time
+  local i j=$1
+  for ((i = 0; i < 400; ++i)); do
+    j=$(((j * 7 + 3) % 17))
+    printf '%s %s %s\n' "${words[j]}" "${words[(j + 1) % 17]}" "${words[(j + 2) % 17]}"
+  done
+}
+text 5 >text.txt
+tiny=(--data text.txt --hidden 12 --embed 6 --layers 2 --steps 10 --batch 8 --epochs 2 --dropout 0.2)
+train() { "$unroll" train char-lm "${tiny[@]}" "$@" >train.log 2>&1; }
+
+# Results
+
+for cell in rnn gru lstm; do check "$cell trains" train --cell "$cell" --out "$cell.safetensors"; done
+check "a word model trains" train --words --out words.safetensors
+check "a word model reports perplexity" grep -q '^task word-lm .*perplexity' train.log
+check "the same seed gives the same file" train --out again.safetensors
+check "the same seed gives the same bits" same lstm.safetensors again.safetensors
+check "one thread trains" train --threads 1 --out alone.safetensors
+check "the number of threads changes no bit" same lstm.safetensors alone.safetensors
+check "another seed trains" train --seed 2 --out other.safetensors
+check "another seed gives another model" not same lstm.safetensors other.safetensors
+check "json is printed" bash -c "'$unroll' train char-lm ${tiny[*]} --out j.safetensors --json 2>/dev/null >json.log"
+check "every line of json is an object" not grep -qv '^{.*}$' json.log
+check "the last line is the metrics" bash -c 'tail -n 1 json.log | grep -q "\"task\":\"char-lm\",\"split\":\"valid\",\"nats_per_token\":[0-9.]*,\"bits_per_character\":[0-9.]*,\"tokens_per_second\":"'
+
+check "sampling goes on from the prompt" bash -c "'$unroll' sample lstm.safetensors --prompt 'the apple' --length 20 | grep -q '^the apple'"
+for option in "--temperature 0" "--top-k 1" "--top-p 0.000001"; do
+  "$unroll" sample lstm.safetensors --length 40 $option >sample.txt 2>&1
+  "$unroll" sample lstm.safetensors --length 40 --temperature 0 --seed 9 >greedy.txt 2>&1
+  check "sampling with $option takes the likeliest" same sample.txt greedy.txt
+done
+check "words are sampled" "$unroll" sample words.safetensors --prompt "the apple" --length 5
+check "a longer training" train --epochs 30 --rate 0.01 --dropout 0 --out good.safetensors
+log_probability() { "$unroll" score good.safetensors --text "$1" --json | head -n 1 | sed 's/.*"log_probability":\([-0-9.e+]*\).*/\1/'; }
+better() { awk -v a="$(log_probability "$1")" -v b="$(log_probability "$2")" 'BEGIN { exit !(a > b) }'; }
+check "a sentence of the language is likelier than a scrambled one" better "the apple and" "eht elppa dna"
+check "a file is scored" "$unroll" score lstm.safetensors --data text.txt
+
+# Checkpoints
+
+for steps in 1 3 17 34 35 40; do
+  check "training stops after $steps steps" exits 130 '' "$unroll" train char-lm "${tiny[@]}" --max-steps "$steps" --out part.safetensors
+  check "and goes on" "$unroll" train char-lm --resume part.safetensors
+  check "to the same bits, after $steps steps" same lstm.safetensors part.safetensors
+done
+"$unroll" train char-lm "${tiny[@]}" --epochs 40 --out whole.safetensors >/dev/null 2>&1
+"$unroll" train char-lm "${tiny[@]}" --epochs 40 --out cut.safetensors >cut.log 2>&1 &
+pid=$!
+sleep 0.4
+kill -INT "$pid"
+wait "$pid"
+status=$?
+check "an interrupt ends with 130 or comes too late" test "$status" = 130 -o "$status" = 0
+check "an interrupted training goes on" bash -c "test $status = 0 || '$unroll' train char-lm --resume cut.safetensors"
+check "to the same bits, after an interrupt" same whole.safetensors cut.safetensors
+check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
+"$unroll" train char-lm "${tiny[@]}" --max-steps 5 --out part.safetensors >/dev/null 2>&1
+check "and it says so" exits 2 "was not trained on" "$unroll" train char-lm --resume part.safetensors --data reversed.txt
+
+# Errors
+
+cp lstm.safetensors before.safetensors
+: >empty.txt
+printf 'a\0b' >binary.txt
+printf 'abc' >short.txt
+head -c 100 lstm.safetensors >cut-off.safetensors
+head -c -1 lstm.safetensors >shorter.safetensors
+wrong() { check "$2: $*" exits 2 "$1" "$unroll" "${@:2}"; }
+wrong "missing.txt" train char-lm --data missing.txt --out lstm.safetensors
+wrong "empty.txt" train char-lm --data empty.txt --out lstm.safetensors
+wrong "binary" train char-lm --data binary.txt --out lstm.safetensors
+wrong "." train char-lm --data short.txt --out lstm.safetensors
+wrong "--data" train char-lm --out lstm.safetensors
+wrong "cell" train char-lm --data text.txt --cell lsmt
+wrong "hidden" train char-lm --data text.txt --hidden 0 --out lstm.safetensors
+wrong "hidden" train char-lm --data text.txt --hidden 1000000000000 --out lstm.safetensors
+wrong "batch" train char-lm --data text.txt --batch -3 --out lstm.safetensors
+wrong "rate" train char-lm --data text.txt --rate nan --out lstm.safetensors
+wrong "rate" train char-lm --data text.txt --rate fast --out lstm.safetensors
+wrong "dropout" train char-lm --data text.txt --dropout 1 --out lstm.safetensors
+wrong "missing/m" train char-lm "${tiny[@]}" --out missing/m.safetensors
+check "and that before it trains" not grep -q "step " out.log
+wrong "missing.safetensors" sample missing.safetensors
+wrong "cut-off" sample cut-off.safetensors
+wrong "shorter" score shorter.safetensors --text the
+wrong "text.txt" sample text.txt
+wrong "/dev/null" sample /dev/null
+wrong "vocabulary" score lstm.safetensors --text "ÄÖÜ"
+wrong "vocabulary" sample lstm.safetensors --prompt "ÄÖÜ"
+wrong "temperature" sample lstm.safetensors --temperature -1
+wrong "top-p" sample lstm.safetensors --top-p 0
+wrong "--text" score lstm.safetensors
+wrong "." score lstm.safetensors --text the --data text.txt
+wrong "." sampel lstm.safetensors
+wrong "." train char-lm --dta text.txt
+wrong "." ""
+check "help is no error" exits 0 '' "$unroll" --help
+check "nor is the version" exits 0 '' "$unroll" --version
+check "what was there is untouched by all that" same lstm.safetensors before.safetensors
+check "no temporary file is left" bash -c '! ls | grep -q tmp'
+
+echo "$passed passed, $failed failed"
+[[ $failed == 0 ]]
