@@ -2,7 +2,7 @@ foreach(folder IN LISTS UNROLL_PUBLIC_FOLDERS)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll/${folder}
           FILES_MATCHING PATTERN "*.h")
 endforeach()
-install(TARGETS unroll EXPORT unrollTargets)
+install(TARGETS unroll unroll_models EXPORT unrollTargets)
 install(EXPORT unrollTargets NAMESPACE unroll:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
 
 set(UNROLL_NEEDS_DNNL 0)

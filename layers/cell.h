@@ -10,6 +10,23 @@ namespace unroll::inline UNROLL_ISA {
 namespace detail {
 template <class C>
 concept FloatCell = requires(const C& cell, Var<float> xs) { cell.project(xs); };
+
+/// Steps from x and a state, or from x, a state and the index of the step.
+template <class S, class T, class State>
+concept Stepper = requires(const S& s, Var<T> x, const State& state) {
+  { s.step(x, state) } -> std::convertible_to<State>;
+} || requires(const S& s, Var<T> x, const State& state, Index t) {
+  { s.step(x, state, t) } -> std::convertible_to<State>;
+};
+
+/// What prepare(tape) returns, or else the cell itself.
+template <class C, class T>
+decltype(auto) prepared(const C& cell, Tape<T>& tape) {
+  if constexpr (requires { cell.prepare(tape); })
+    return cell.prepare(tape);
+  else
+    return (cell);
+}
 }  // namespace detail
 
 /// The scalar a cell computes in.
@@ -28,6 +45,7 @@ concept Cell = HasFields<const C> && std::is_trivially_copyable_v<typename C::St
                requires(const C& cell, Tape<cell_scalar_t<C>>& tape, Var<cell_scalar_t<C>> xs) {
                  { cell.initial(tape, Index{}) } -> std::convertible_to<typename C::State>;
                  { cell.project(xs) } -> std::convertible_to<Var<cell_scalar_t<C>>>;
+                 { detail::prepared(cell, tape) } -> detail::Stepper<cell_scalar_t<C>, typename C::State>;
                };
 
 /// A hidden state and a cell state, each [batch, width].

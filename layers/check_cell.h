@@ -245,9 +245,9 @@ GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
 }
 
 /// The same for a cell that is built from (in, width, rng): check_cell<MGUCell>({.in = 3, .width = 4}).
-template <template <Real> class C>
+template <template <Real> class C, Real T = double>
 GradientReport check_cell(const CellCheckOptions& options = {}) {
-  return check_cell([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
+  return check_cell([](Index in, Index width, Rng& rng) { return C<T>(in, width, rng); }, options);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -86,7 +86,7 @@ struct Recurrent {
   State initial(Tape<T>& tape, Index batch) const { return cell.initial(tape, batch); }
   /// One step of x [batch, in], for streaming and for feeding outputs back.
   State step(Var<T> x, const State& state) const {
-    return advance(prepared(x.tape()), cell.project(x), state, 0);
+    return advance(detail::prepared(cell, x.tape()), cell.project(x), state, 0);
   }
 
   /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is never
@@ -108,14 +108,8 @@ struct Recurrent {
   static void fields(auto& m, auto&& f) { f("cell", m.cell); }
 
  private:
-  decltype(auto) prepared(Tape<T>& tape) const {
-    if constexpr (requires { cell.prepare(tape); })
-      return cell.prepare(tape);
-    else
-      return (cell);
-  }
-  template <class Stepper>
-  static State advance(const Stepper& stepper, Var<T> x, const State& state, Index t) {
+  template <class S>
+  static State advance(const S& stepper, Var<T> x, const State& state, Index t) {
     if constexpr (requires { stepper.step(x, state, t); })
       return stepper.step(x, state, t);
     else
@@ -163,7 +157,7 @@ struct Recurrent {
     const std::uint32_t mark = tape.mark();
     const Var<T> projected = cell.project(xs);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
-    const auto& stepper = prepared(tape);
+    const auto& stepper = detail::prepared(cell, tape);
     const auto steps = tape.template room<State>(time);
     const auto outputs = tape.template room<Var<T>>(time);
     for (Index t = 0; t < time; ++t) {
@@ -189,7 +183,7 @@ struct Recurrent {
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
     const Var<T> projected = cell.project(packed);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
-    const auto& stepper = prepared(tape);
+    const auto& stepper = detail::prepared(cell, tape);
     const auto steps = tape.template room<State>(ragged.steps());
     const auto outputs = tape.template room<Var<T>>(ragged.steps());
     state = before;

@@ -27,11 +27,8 @@ public_ops() {
 # A row is written row("name", or by a helper that takes the name first. An op that is no function of operands alone has a
 # test case that says so: // row("name") ...
 rows() {
-  grep -hoE '(row|add|variant|product_row|element<[123]>)\(\s*"[a-z_0-9]+"' "$source_dir"/tests/autograd/ops/*_test.cpp |
-    sed -E 's/.*"([a-z_0-9]+)"$/\1/' | sort -u
-  # The name may stand on the line after the helper.
-  grep -hA1 -E '(row|add|product_row|element<[123]>)\($' "$source_dir"/tests/autograd/ops/*_test.cpp |
-    grep -hoE '^\s*"[a-z_0-9]+"' | tr -d ' "' | sort -u
+  cat "$source_dir"/tests/autograd/ops/*_test.cpp | tr '\n' ' ' |
+    grep -oE '(row|add|variant|product_row|element<[123]>)\( *"[a-z_0-9]+"' | sed -E 's/.*"([a-z_0-9]+)"$/\1/' | sort -u
 }
 
 ops=$(public_ops)
@@ -40,7 +37,7 @@ if ((count < 50)); then
   echo "every_op_has_a_row: only $count ops were found in $source_dir/autograd/ops: has their form changed?" >&2
   exit 1
 fi
-missing=$(comm -23 <(printf '%s\n' "$ops") <(rows | sort -u))
+missing=$(comm -23 <(printf '%s\n' "$ops") <(rows))
 if [[ -n $missing ]]; then
   while read -r op; do echo "every_op_has_a_row: $op has no row in tests/autograd/ops" >&2; done <<<"$missing"
   exit 1

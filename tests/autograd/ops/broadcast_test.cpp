@@ -16,41 +16,65 @@ std::vector<ElementRow> binary_rows() {
   const auto row = [&](const char* name, auto f, auto r, RowOptions options) {
     rows.push_back(element<2>(name, "", f, r, std::move(options)));
   };
-  row("add", [](auto a, auto b) { return a + b; }, std::plus<double>{}, once);
-  row("sub", [](auto a, auto b) { return a - b; }, std::minus<double>{}, once);
-  row("mul", [](auto a, auto b) { return a * b; }, std::multiplies<double>{}, product);
-  row("div", [](auto a, auto b) { return a / b; }, std::divides<double>{}, quotient);
-  row("maximum", [](auto a, auto b) { return maximum(a, b); }, larger, exact);
-  row("minimum", [](auto a, auto b) { return minimum(a, b); }, smaller, exact);
-  row("less", [](auto a, auto b) { return less(a, b); }, [](double a, double b) { return a < b ? 1.0 : 0.0; }, exact);
+  row(
+      "add", [](auto a, auto b) { return a + b; }, std::plus<double>{}, once);
+  row(
+      "sub", [](auto a, auto b) { return a - b; }, std::minus<double>{}, once);
+  row(
+      "mul", [](auto a, auto b) { return a * b; }, std::multiplies<double>{}, product);
+  row(
+      "div", [](auto a, auto b) { return a / b; }, std::divides<double>{}, quotient);
+  row(
+      "maximum", [](auto a, auto b) { return maximum(a, b); }, larger, exact);
+  row(
+      "minimum", [](auto a, auto b) { return minimum(a, b); }, smaller, exact);
+  row(
+      "less", [](auto a, auto b) { return less(a, b); }, [](double a, double b) { return a < b ? 1.0 : 0.0; }, exact);
   return rows;
 }
 
 std::vector<ElementRow> number_rows() {
-  const RowOptions once{.forward = {1}}, product{.forward = {1}, .backward = {1}},
-      kink{.domains = {{.kinks = {0.25}}}}, positive{.domains = {{0.5, 2}}, .forward = {1}, .backward = {3}};
+  const RowOptions once{.forward = {1}}, product{.forward = {1}, .backward = {1}}, kink{.domains = {{.kinks = {0.25}}}},
+      positive{.domains = {{0.5, 2}}, .forward = {1}, .backward = {3}};
   std::vector<ElementRow> rows;
   const auto row = [&](const char* name, const char* how, auto f, auto r, RowOptions options) {
     rows.push_back(element<1>(name, how, f, r, std::move(options)));
   };
-  row("add", "x + number", [](auto x) { return x + 0.25; }, [](double x) { return x + 0.25; }, once);
-  row("add", "number + x", [](auto x) { return 2 + x; }, [](double x) { return 2 + x; }, once);
-  row("sub", "x - number", [](auto x) { return x - 1; }, [](double x) { return x - 1; }, once);
-  row("sub", "number - x", [](auto x) { return 1 - x; }, [](double x) { return 1 - x; }, once);
-  row("mul", "x number", [](auto x) { return x * 0.75; }, [](double x) { return x * 0.75; }, product);
-  row("mul", "number x", [](auto x) { return 3 * x; }, [](double x) { return 3 * x; }, product);
-  row("div", "x / number", [](auto x) { return x / 3; }, [](double x) { return x / 3; }, product);
-  row("div", "number / x", [](auto x) { return 1 / x; }, [](double x) { return 1 / x; }, positive);
-  row("maximum", "with a number", [](auto x) { return maximum(x, 0.25); }, [](double x) { return std::max(x, 0.25); }, kink);
-  row("maximum", "of a number", [](auto x) { return maximum(0.25, x); }, [](double x) { return std::max(x, 0.25); }, kink);
-  row("minimum", "with a number", [](auto x) { return minimum(x, 0.25); }, [](double x) { return std::min(x, 0.25); }, kink);
-  row("less", "than a number", [](auto x) { return less(x, 0.25); }, [](double x) { return x < 0.25 ? 1.0 : 0.0; }, kink);
+  row(
+      "add", "x + number", [](auto x) { return x + 0.25; }, [](double x) { return x + 0.25; }, once);
+  row(
+      "add", "number + x", [](auto x) { return 2 + x; }, [](double x) { return 2 + x; }, once);
+  row(
+      "sub", "x - number", [](auto x) { return x - 1; }, [](double x) { return x - 1; }, once);
+  row(
+      "sub", "number - x", [](auto x) { return 1 - x; }, [](double x) { return 1 - x; }, once);
+  row(
+      "mul", "x number", [](auto x) { return x * 0.75; }, [](double x) { return x * 0.75; }, product);
+  row(
+      "mul", "number x", [](auto x) { return 3 * x; }, [](double x) { return 3 * x; }, product);
+  row(
+      "div", "x / number", [](auto x) { return x / 3; }, [](double x) { return x / 3; }, product);
+  row(
+      "div", "number / x", [](auto x) { return 1 / x; }, [](double x) { return 1 / x; }, positive);
+  row(
+      "maximum", "with a number", [](auto x) { return maximum(x, 0.25); }, [](double x) { return std::max(x, 0.25); },
+      kink);
+  row(
+      "maximum", "of a number", [](auto x) { return maximum(0.25, x); }, [](double x) { return std::max(x, 0.25); },
+      kink);
+  row(
+      "minimum", "with a number", [](auto x) { return minimum(x, 0.25); }, [](double x) { return std::min(x, 0.25); },
+      kink);
+  row(
+      "less", "than a number", [](auto x) { return less(x, 0.25); }, [](double x) { return x < 0.25 ? 1.0 : 0.0; },
+      kink);
   return rows;
 }
 
 ElementRow where_row() {
-  return element<3>("where", "", [](auto c, auto a, auto b) { return where(c, a, b); },
-                    [](double c, double a, double b) { return c != 0 ? a : b; }, {.domains = {{.mask = true}, {}, {}}});
+  return element<3>(
+      "where", "", [](auto c, auto a, auto b) { return where(c, a, b); },
+      [](double c, double a, double b) { return c != 0 ? a : b; }, {.domains = {{.mask = true}, {}, {}}});
 }
 
 }  // namespace
@@ -82,10 +106,14 @@ TEST_CASE("broadcast: where, its condition and its branches stretched") {
     check_row(broadcasting(r.row, a, b));
     check_fused(broadcasting(r.fused, a, b));
   }
-  check_row(element<2>("where", "a number if not", [](auto c, auto a) { return where(c, a, 0.5); },
-                       [](double c, double a) { return c != 0 ? a : 0.5; }, {.domains = {{.mask = true}, {}}}).row);
-  check_row(element<2>("where", "a number if so", [](auto c, auto b) { return where(c, 0.5, b); },
-                       [](double c, double b) { return c != 0 ? 0.5 : b; }, {.domains = {{.mask = true}, {}}}).row);
+  check_row(element<2>(
+                "where", "a number if not", [](auto c, auto a) { return where(c, a, 0.5); },
+                [](double c, double a) { return c != 0 ? a : 0.5; }, {.domains = {{.mask = true}, {}}})
+                .row);
+  check_row(element<2>(
+                "where", "a number if so", [](auto c, auto b) { return where(c, 0.5, b); },
+                [](double c, double b) { return c != 0 ? 0.5 : b; }, {.domains = {{.mask = true}, {}}})
+                .row);
 }
 
 TEST_CASE("broadcast: overlapping views of one array") {
@@ -98,7 +126,8 @@ TEST_CASE("broadcast: overlapping views of one array") {
   Array m = make_tensor<double>({6, 21});
   for (double& v : m) v = rng.normal();
   expect_gradients({m}, {false}, [](Vars<double> v) {
-    const auto left = slice(v[0], -1, 0, 19), right = slice(v[0], -1, 2, 21), down = slice(slice(v[0], 0, 1, 6), -1, 1, 20);
+    const auto left = slice(v[0], -1, 0, 19), right = slice(v[0], -1, 2, 21),
+               down = slice(slice(v[0], 0, 1, 6), -1, 1, 20);
     return Var<double>(sin(slice(left, 0, 0, 5)) * slice(right, 0, 1, 6) * down);
   });
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <autograd/ops/op_rows.h>
+#include <autograd/ops/check_row.h>
 
 // Rows of element-wise ops: one function of numbers gives the reference under any broadcasting, and the rule is
 // compared with itself, a scalar with every lane of a register.
@@ -79,7 +79,8 @@ void check_lanes(F f, Row row) {
   const auto compare = [&](Index first, Index last) {
     const auto part = run_part<T, N>(f, row, x, first, last);
     for (std::size_t k = 0; k < all.size(); ++k)
-      same = same && std::memcmp(part[k].data(), all[k].data() + first, static_cast<std::size_t>(last - first) * sizeof(T)) == 0;
+      same = same && std::memcmp(part[k].data(), all[k].data() + first,
+                                 static_cast<std::size_t>(last - first) * sizeof(T)) == 0;
   };
   for (Index n = 1; n <= most; ++n) compare(0, n);
   for (Index first = 1; first < most; ++first) compare(first, most);
@@ -143,9 +144,13 @@ ElementRow element(const std::string& name, const std::string& variant, F f, R r
 /// Pairs of extents that broadcast against each other: row, column, scalar, one step, one sequence, both ways.
 inline std::vector<std::array<Shape, 2>> broadcast_pairs() {
   const Shape whole{2, 3, 9};
-  std::vector<std::array<Shape, 2>> pairs{{whole, whole}, {Shape{2, 1, 1}, Shape{3, 9}}, {Shape{3, 1}, Shape{1, 9}},
-                                          {Shape{9}, Shape{3, 1}}, {Shape{1}, Shape{}}};
-  for (const Shape& s : {Shape{9}, Shape{3, 1}, Shape{}, Shape{1}, Shape{2, 1, 9}, Shape{3, 9}, Shape{2, 3, 1}, Shape{1, 3, 1}}) {
+  std::vector<std::array<Shape, 2>> pairs{{whole, whole},
+                                          {Shape{2, 1, 1}, Shape{3, 9}},
+                                          {Shape{3, 1}, Shape{1, 9}},
+                                          {Shape{9}, Shape{3, 1}},
+                                          {Shape{1}, Shape{}}};
+  for (const Shape& s :
+       {Shape{9}, Shape{3, 1}, Shape{}, Shape{1}, Shape{2, 1, 9}, Shape{3, 9}, Shape{2, 3, 1}, Shape{1, 3, 1}}) {
     pairs.push_back({whole, s});
     pairs.push_back({s, whole});
   }

@@ -167,7 +167,8 @@ TEST_CASE("elementwise edges: where changes neither value nor gradient by what i
   const Array mask{1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
   Array some = make_tensor<double>({11}, 4.0);
   for (Index i = 1; i < 11; i += 2) some(i) = i % 4 == 1 ? not_a_number : inf;
-  const Var<double> c = tape.constant(mask), x = tape.variable(some), w = tape.variable(3.0), y = tape.variable(make_tensor<double>({11}, 1.0));
+  const Var<double> c = tape.constant(mask), x = tape.variable(some), w = tape.variable(3.0),
+                    y = tape.variable(make_tensor<double>({11}, 1.0));
   const auto expect = [&](const Var<double>& loss, double gx, double gw) {
     CHECK(std::isfinite(loss.item()));
     tape.backward(loss);
@@ -193,5 +194,6 @@ TEST_CASE("elementwise edges: arrays of nothing") {
   const Var<float> loss = sum(y) + sum(row);
   tape.backward(loss);
   CHECK(row.grad() == Tensor<float>{1, 1, 1});
-  CHECK(Var<float>(tape.variable(make_tensor<float>({3, 0})) + tape.variable(make_tensor<float>({3, 1}))).shape() == Shape{3, 0});
+  CHECK(Var<float>(tape.variable(make_tensor<float>({3, 0})) + tape.variable(make_tensor<float>({3, 1}))).shape() ==
+        Shape{3, 0});
 }

@@ -19,24 +19,40 @@ std::vector<Row> layout_rows() {
   };
   const Shape cube{2, 3, 4};
   for (const Shape& s : {Shape{6, 4}, Shape{24}, Shape{4, 6}, Shape{2, 3, 1, 4}, Shape{2, 12}, Shape{24, 1}})
-    add("reshape", s.text(), {cube}, [s](auto v) { return reshape(v[0], s); },
+    add(
+        "reshape", s.text(), {cube}, [s](auto v) { return reshape(v[0], s); },
         [s](const Arrays& x) { return reshaped(x[0], s); });
-  add("reshape", "of a scalar", {{}}, [](auto v) { return reshape(v[0], {1, 1}); },
-      [](const Arrays& x) { return reshaped(x[0], {1, 1}); });
-  add("reshape", "of a column", {{4, 1}}, [](auto v) { return reshape(v[0], {2, 2}); },
-      [](const Arrays& x) { return reshaped(x[0], {2, 2}); });
+  add(
+      "reshape", "of a scalar", {{}},
+      [](auto v) {
+        return reshape(v[0], {1, 1});
+      },
+      [](const Arrays& x) {
+        return reshaped(x[0], {1, 1});
+      });
+  add(
+      "reshape", "of a column", {{4, 1}},
+      [](auto v) {
+        return reshape(v[0], {2, 2});
+      },
+      [](const Arrays& x) {
+        return reshaped(x[0], {2, 2});
+      });
   for (const std::array<int, 2>& axes : {std::array<int, 2>{-2, -1}, {0, 1}, {0, 2}, {2, 0}, {1, 1}})
-    add("transpose", fmt::format("axes {} {}", axes[0], axes[1]), {cube},
+    add(
+        "transpose", fmt::format("axes {} {}", axes[0], axes[1]), {cube},
         [axes](auto v) { return transpose(v[0], axes[0], axes[1]); },
         [axes, cube](const Arrays& x) {
           const int a = cube.position(axes[0]), b = cube.position(axes[1]);
           return tabulate(cube.with(a, cube[b]).with(b, cube[a]), [&](const At& at) {
-            return element_at(x[0], with(with(at, a, at[static_cast<std::size_t>(b)]), b, at[static_cast<std::size_t>(a)]));
+            return element_at(x[0],
+                              with(with(at, a, at[static_cast<std::size_t>(b)]), b, at[static_cast<std::size_t>(a)]));
           });
         });
   for (int axis = -1; axis < 3; ++axis)
     for (const std::array<Index, 2>& range : {std::array<Index, 2>{0, 1}, {1, 2}, {0, 2}})
-      add("slice", fmt::format("axis {}, {} .. {}", axis, range[0], range[1]), {cube},
+      add(
+          "slice", fmt::format("axis {}, {} .. {}", axis, range[0], range[1]), {cube},
           [=](auto v) { return slice(v[0], axis, range[0], range[1]); },
           [=](const Arrays& x) {
             const int d = cube.position(axis);
@@ -44,11 +60,14 @@ std::vector<Row> layout_rows() {
               return element_at(x[0], with(at, d, at[static_cast<std::size_t>(d)] + range[0]));
             });
           });
-  add("slice", "a vector", {{7}}, [](auto v) { return slice(v[0], 0, 2, 5); },
+  add(
+      "slice", "a vector", {{7}}, [](auto v) { return slice(v[0], 0, 2, 5); },
       [](const Arrays& x) { return tabulate({3}, [&](const At& at) { return x[0].data()[at[0] + 2]; }); });
-  add("slice", "a step", {cube}, [](auto v) { return v[0][-1]; }, [](const Arrays& x) { return matrix(x[0], 1); });
+  add(
+      "slice", "a step", {cube}, [](auto v) { return v[0][-1]; }, [](const Arrays& x) { return matrix(x[0], 1); });
   for (const int axis : {0, 1, -1}) {
-    add("split", fmt::format("axis {}", axis), {{2, 4, 6}},
+    add(
+        "split", fmt::format("axis {}", axis), {{2, 4, 6}},
         [axis](auto v) {
           const auto [a, b] = split<2>(v[0], axis);
           return Var<typename decltype(v)::value_type::scalar>(a * 2.0 - b);
@@ -64,7 +83,8 @@ std::vector<Row> layout_rows() {
   }
   for (int axis = 0; axis < 3; ++axis) {
     std::vector<Shape> parts{cube, cube.with(axis, 1), cube.with(axis, 5)};
-    add("concat", fmt::format("axis {}", axis), parts, [axis](auto v) { return concat(v, axis); },
+    add(
+        "concat", fmt::format("axis {}", axis), parts, [axis](auto v) { return concat(v, axis); },
         [axis, cube](const Arrays& x) {
           return tabulate(cube.with(axis, cube[axis] + 6), [&](const At& at) {
             Index k = at[static_cast<std::size_t>(axis)];
@@ -74,25 +94,35 @@ std::vector<Row> layout_rows() {
           });
         });
   }
-  add("concat", "of vectors", {{3}, {2}}, [](auto v) { return concat(v[0], v[1]); }, [](const Arrays& x) {
-    return tabulate({5}, [&](const At& at) { return at[0] < 3 ? x[0].data()[at[0]] : x[1].data()[at[0] - 3]; });
-  });
-  for (const Shape& s : {Shape{3, 4}, Shape{4}, Shape{}, Shape{2, 1, 3}})
-    add("stack", s.text(), {s, s, s}, [](auto v) { return stack(v); }, [s](const Arrays& x) {
-      return tabulate(s.inserted(0, 3), [&](const At& at) {
-        At rest{};
-        std::copy(at.begin() + 1, at.end(), rest.begin());
-        return element_at(x[static_cast<std::size_t>(at[0])], rest);
+  add(
+      "concat", "of vectors", {{3}, {2}}, [](auto v) { return concat(v[0], v[1]); },
+      [](const Arrays& x) {
+        return tabulate({5}, [&](const At& at) { return at[0] < 3 ? x[0].data()[at[0]] : x[1].data()[at[0] - 3]; });
       });
-    });
-  add("repeat", "", {{2, 3}}, [](auto v) { return repeat(v[0], 4); }, [](const Arrays& x) {
-    return tabulate({4, 2, 3}, [&](const At& at) { return element_at(x[0], {at[1], at[2]}); });
-  });
+  for (const Shape& s : {Shape{3, 4}, Shape{4}, Shape{}, Shape{2, 1, 3}})
+    add(
+        "stack", s.text(), {s, s, s}, [](auto v) { return stack(v); },
+        [s](const Arrays& x) {
+          return tabulate(s.inserted(0, 3), [&](const At& at) {
+            At rest{};
+            std::copy(at.begin() + 1, at.end(), rest.begin());
+            return element_at(x[static_cast<std::size_t>(at[0])], rest);
+          });
+        });
+  add(
+      "repeat", "", {{2, 3}}, [](auto v) { return repeat(v[0], 4); },
+      [](const Arrays& x) {
+        return tabulate({4, 2, 3}, [&](const At& at) { return element_at(x[0], {at[1], at[2]}); });
+      });
   for (const Shape& s : {Shape{4}, Shape{3, 1}, Shape{}, Shape{2, 1, 4}, Shape{1, 3, 1}, cube})
-    add("broadcast_to", s.text(), {s}, [cube](auto v) { return broadcast_to(v[0], cube); },
-        [cube](const Arrays& x) { return Array(xt::broadcast(x[0], {2, 3, 4})); });
+    add(
+        "broadcast_to", s.text(), {s}, [cube](auto v) { return broadcast_to(v[0], cube); },
+        [cube](const Arrays& x) {
+          return Array(xt::broadcast(x[0], {2, 3, 4}));
+        });
   for (int axis = 0; axis < 3; ++axis)
-    add("reverse", fmt::format("axis {}", axis), {cube}, [axis](auto v) { return reverse(v[0], axis); },
+    add(
+        "reverse", fmt::format("axis {}", axis), {cube}, [axis](auto v) { return reverse(v[0], axis); },
         [axis, cube](const Arrays& x) {
           return tabulate(cube, [&](const At& at) {
             return element_at(x[0], with(at, axis, cube[axis] - 1 - at[static_cast<std::size_t>(axis)]));
@@ -107,22 +137,31 @@ std::vector<Row> layout_rows() {
         });
       };
     };
-    add("reverse_time", s.text(), {s}, [](auto v) { return reverse_time(v[0], lengths); }, ragged(lengths));
-    add("reverse_time", s.text() + ", no lengths", {s}, [](auto v) { return reverse_time(v[0], {}); }, ragged({}));
+    add(
+        "reverse_time", s.text(), {s}, [](auto v) { return reverse_time(v[0], lengths); }, ragged(lengths));
+    add(
+        "reverse_time", s.text() + ", no lengths", {s}, [](auto v) { return reverse_time(v[0], {}); }, ragged({}));
   }
-  add("gather_rows", "with a missing and repeated ones", {{2, 2, 3}}, [](auto v) { return gather_rows(v[0], gathered, {5, 3}); },
+  add(
+      "gather_rows", "with a missing and repeated ones", {{2, 2, 3}},
+      [](auto v) {
+        return gather_rows(v[0], gathered, {5, 3});
+      },
       [](const Arrays& x) {
         return tabulate({5, 3}, [&](const At& at) {
           const Index r = gathered[static_cast<std::size_t>(at[0])];
           return r < 0 ? 0.0 : x[0].data()[r * 3 + at[1]];
         });
       });
-  add("pick", "", {{2, 3, 5}}, [](auto v) { return pick(v[0], columns); }, [](const Arrays& x) {
-    return tabulate({2, 3}, [&](const At& at) {
-      return element_at(x[0], {at[0], at[1], columns[static_cast<std::size_t>(at[0] * 3 + at[1])]});
-    });
-  });
-  add("contiguous", "", {cube}, [](auto v) { return contiguous(v[0]); }, [](const Arrays& x) { return x[0]; });
+  add(
+      "pick", "", {{2, 3, 5}}, [](auto v) { return pick(v[0], columns); },
+      [](const Arrays& x) {
+        return tabulate({2, 3}, [&](const At& at) {
+          return element_at(x[0], {at[0], at[1], columns[static_cast<std::size_t>(at[0] * 3 + at[1])]});
+        });
+      });
+  add(
+      "contiguous", "", {cube}, [](auto v) { return contiguous(v[0]); }, [](const Arrays& x) { return x[0]; });
   return rows;
 }
 
@@ -149,7 +188,8 @@ TEST_CASE("layout: padding is never read by reverse_time") {
   Tape<double> tape;
   Array x = make_tensor<double>({4, 3, 2}, NAN);
   for (Index b = 0; b < 3; ++b)
-    for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t) x(t, b, 0) = x(t, b, 1) = static_cast<double>(t + 1);
+    for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t)
+      x(t, b, 0) = x(t, b, 1) = static_cast<double>(t + 1);
   const Var<double> v = tape.variable(x), y = reverse_time(v, lengths);
   CHECK(y.value()(0, 0, 0) == 3);
   CHECK(y.value()(0, 1, 1) == 1);

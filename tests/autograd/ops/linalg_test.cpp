@@ -25,7 +25,9 @@ std::vector<Row> linalg_rows() {
         rows.push_back(product_row(
             "matmul", fmt::format("transposed {} {}, {} {} {}", ta, tb, m, k, n),
             {ta ? Shape{k, m} : Shape{m, k}, tb ? Shape{n, k} : Shape{k, n}},
-            [ta, tb](auto v) { return matmul(v[0], v[1], {ta, tb}); },
+            [ta, tb](auto v) {
+              return matmul(v[0], v[1], {ta, tb});
+            },
             [ta, tb](const Arrays& x) { return product(ta ? transposed(x[0]) : x[0], tb ? transposed(x[1]) : x[1]); }));
       }
   for (const bool tb : {false, true}) {
@@ -60,7 +62,9 @@ std::vector<Row> linalg_rows() {
       rows.push_back(product_row(
           "batched_matmul", fmt::format("transposed {} {}", ta, tb),
           {ta ? Shape{3, 4, 2} : Shape{3, 2, 4}, tb ? Shape{3, 5, 4} : Shape{3, 4, 5}},
-          [ta, tb](auto v) { return batched_matmul(v[0], v[1], {ta, tb}); },
+          [ta, tb](auto v) {
+            return batched_matmul(v[0], v[1], {ta, tb});
+          },
           [ta, tb](const Arrays& x) {
             return tabulate({3, 2, 5}, [&](const At& at) {
               const Array a = matrix(x[0], at[0]), b = matrix(x[1], at[0]);
@@ -75,7 +79,9 @@ std::vector<Row> linalg_rows() {
     return tabulate({3, 3}, [&](const At& at) { return x[0].data()[at[0]] * x[1].data()[at[1]]; });
   }));
   rows.push_back(product_row("outer", "of batches", {{2, 4}, {2, 3}}, to_outer, [](const Arrays& x) {
-    return tabulate({2, 4, 3}, [&](const At& at) { return element_at(x[0], {at[0], at[1]}) * element_at(x[1], {at[0], at[2]}); });
+    return tabulate({2, 4, 3}, [&](const At& at) {
+      return element_at(x[0], {at[0], at[1]}) * element_at(x[1], {at[0], at[2]});
+    });
   }));
   return rows;
 }
@@ -131,9 +137,8 @@ TEST_CASE("linalg: computed, sliced and reshaped matrices, squares and tied weig
     const Var<double> masked = v[0] * v[0];  // no leaf
     return matmul(matmul(v[0], masked), masked);
   });
-  expect_gradients(one, {false}, [](Vars<double> v) {
-    return matmul(matmul(v[0], slice(v[0], -1, 1, 4)), slice(v[0], 0, 0, 3));
-  });
+  expect_gradients(one, {false},
+                   [](Vars<double> v) { return matmul(matmul(v[0], slice(v[0], -1, 1, 4)), slice(v[0], 0, 0, 3)); });
   expect_gradients(one, {false}, [](Vars<double> v) {
     return matmul(reshape(v[0], {8, 2}), reshape(slice(v[0], 0, 1, 3), {2, 4}));
   });
@@ -151,9 +156,10 @@ TEST_CASE("linalg: computed, sliced and reshaped matrices, squares and tied weig
 TEST_CASE("linalg: sizes beyond a tile and a call of oneDNN, float against double") {
   for (const std::array<Index, 3>& mkn : {std::array<Index, 3>{70, 96, 130}, {9, 300, 33}, {64, 64, 256}}) {
     const auto [m, k, n] = mkn;
-    const Row r = row("matmul", fmt::format("{} {} {}", m, k, n), {{m, k}, {k, n}},
-                      [](auto v) { return matmul(v[0], v[1]); }, [](const Arrays& x) { return product(x[0], x[1]); },
-                      {.forward = sum_of(static_cast<double>(k)), .backward = sum_of(static_cast<double>(std::max(m, n)))});
+    const Row r = row(
+        "matmul", fmt::format("{} {} {}", m, k, n), {{m, k}, {k, n}}, [](auto v) { return matmul(v[0], v[1]); },
+        [](const Arrays& x) { return product(x[0], x[1]); },
+        {.forward = sum_of(static_cast<double>(k)), .backward = sum_of(static_cast<double>(std::max(m, n)))});
     check_value(r);
     check_float(r);
   }

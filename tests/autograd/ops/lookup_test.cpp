@@ -29,14 +29,18 @@ TEST_CASE("lookup: rows of the table, zeros for padding, and gradients by differ
   Tape<double> tape;
   const Var<double> y = lookup(tape, table, ids, {3, 2});
   CHECK(y.value() == tabulate({3, 2, 3}, [&](const At& at) {
-    const std::int32_t id = ids[static_cast<std::size_t>(at[0] * 2 + at[1])];
-    return id < 0 ? 0.0 : table.value()(id, at[2]);
-  }));
+          const std::int32_t id = ids[static_cast<std::size_t>(at[0] * 2 + at[1])];
+          return id < 0 ? 0.0 : table.value()(id, at[2]);
+        }));
   Parameter<float> in_float(as<float>(table.value()));
   Tape<float> other;
-  CHECK(excess(value_of(lookup(other, in_float, ids, {6})), reshaped(value_of(y), {6, 3}), {.relative = 1}, u_float) == 0);
+  CHECK(excess(value_of(lookup(other, in_float, ids, {6})), reshaped(value_of(y), {6, 3}), {.relative = 1}, u_float) ==
+        0);
   const GradientReport report = check_gradients(
-      [&](Tape<double>& t) { return weighted(square(lookup(t, table, ids, {3, 2})) + lookup(t, table, ids, {2, 3})[0][0]); }, {&table});
+      [&](Tape<double>& t) {
+        return weighted(square(lookup(t, table, ids, {3, 2})) + lookup(t, table, ids, {2, 3})[0][0]);
+      },
+      {&table});
   INFO(report.text());
   CHECK(report);
 }
@@ -93,9 +97,13 @@ TEST_CASE("lookup: the gradient of another value leaves the table alone") {
 TEST_CASE("lookup: an id outside the table is named") {
   Parameter<float> table(make_tensor<float>({4, 2}, 0.0F));
   Tape<float> tape;
-  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{1, 4}, {2}), "lookup: id 4 is outside a table of 4 entries", IndexError);
-  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{-2}, {1}), "lookup: id -2 is outside a table of 4 entries", IndexError);
-  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{1}, {2}), "lookup: 1 ids for the shape [2]", ShapeError);
+  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{1, 4}, {2}),
+                       "lookup: id 4 is outside a table of 4 entries", IndexError);
+  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{-2}, {1}),
+                       "lookup: id -2 is outside a table of 4 entries", IndexError);
+  CHECK_THROWS_WITH_AS(lookup(tape, table, std::vector<std::int32_t>{1}, {2}), "lookup: 1 ids for the shape [2]",
+                       ShapeError);
   Parameter<float> vector(make_tensor<float>({4}, 0.0F));
-  CHECK_THROWS_WITH_AS(lookup(tape, vector, std::vector<std::int32_t>{1}, {1}), "lookup: a table [entries, width] is needed, not [4]", ShapeError);
+  CHECK_THROWS_WITH_AS(lookup(tape, vector, std::vector<std::int32_t>{1}, {1}),
+                       "lookup: a table [entries, width] is needed, not [4]", ShapeError);
 }

@@ -42,7 +42,8 @@ std::vector<Variant> variants() {
           {"a sum", targets, {.weights = class_weights, .smoothing = 0.3, .reduction = Reduction::sum}}};
 }
 
-// Each of 6 rows adds a loss below 7, of which a few units are rounding; a gradient is a share below 1 times weights up to 2.
+// Each of 6 rows adds a loss below 7, of which a few units are rounding; a gradient is a share below 1 times weights up
+// to 2.
 RowOptions options(std::vector<Domain> domains = {{}}) {
   return {.domains = std::move(domains), .forward = {.absolute = 512}, .backward = {.absolute = 256}};
 }
@@ -57,48 +58,56 @@ std::vector<Row> loss_rows() {
     };
   };
   for (const Variant& v : variants()) {
-    rows.push_back(row("cross_entropy", v.name, {{2, 3, classes}}, [v](auto x) { return cross_entropy(x[0], v.ids, v.options); },
-                       [v](const Arrays& x) { return Array(cross_entropy_of(x[0], v.ids, v.options)); }, options()));
-    rows.push_back(row("linear_cross_entropy", v.name, {{2, 3, 4}, {4, classes}, {classes}},
-                       [v](auto x) { return linear_cross_entropy(x[0], x[1], x[2], v.ids, v.options); },
-                       [v](const Arrays& x) {
-                         const Array y = product(reshaped(x[0], {6, 4}), x[1]) + x[2];
-                         return Array(cross_entropy_of(y, v.ids, v.options));
-                       },
-                       {.forward = {.absolute = 4096}, .backward = {.absolute = 4096}}));
+    rows.push_back(row(
+        "cross_entropy", v.name, {{2, 3, classes}}, [v](auto x) { return cross_entropy(x[0], v.ids, v.options); },
+        [v](const Arrays& x) { return Array(cross_entropy_of(x[0], v.ids, v.options)); }, options()));
+    rows.push_back(row(
+        "linear_cross_entropy", v.name, {{2, 3, 4}, {4, classes}, {classes}},
+        [v](auto x) { return linear_cross_entropy(x[0], x[1], x[2], v.ids, v.options); },
+        [v](const Arrays& x) {
+          const Array y = product(reshaped(x[0], {6, 4}), x[1]) + x[2];
+          return Array(cross_entropy_of(y, v.ids, v.options));
+        },
+        {.forward = {.absolute = 4096}, .backward = {.absolute = 4096}}));
   }
-  rows.push_back(row("binary_cross_entropy", "", {{3, 4}, {3, 4}}, [](auto x) { return binary_cross_entropy(x[0], x[1]); },
-                     mean_over([](double x, double t) {
-                       const double p = 1 / (1 + std::exp(-x));
-                       return -t * std::log(p) - (1 - t) * std::log(1 - p);
-                     }),
-                     options({{-2, 2}, {0, 1}})));
-  rows.push_back(row("mse", "", {{3, 4}, {3, 4}}, [](auto x) { return mse(x[0], x[1]); },
-                     mean_over([](double x, double t) { return (x - t) * (x - t); }), options()));
-  rows.push_back(row("mse", "a target for each column", {{4, 3}, {3}}, [](auto x) { return mse(x[0], x[1]); },
-                     [](const Arrays& x) { return Array(xt::mean(xt::square(x[0] - x[1]))()); }, options()));
+  rows.push_back(row(
+      "binary_cross_entropy", "", {{3, 4}, {3, 4}}, [](auto x) { return binary_cross_entropy(x[0], x[1]); },
+      mean_over([](double x, double t) {
+        const double p = 1 / (1 + std::exp(-x));
+        return -t * std::log(p) - (1 - t) * std::log(1 - p);
+      }),
+      options({{-2, 2}, {0, 1}})));
+  rows.push_back(row(
+      "mse", "", {{3, 4}, {3, 4}}, [](auto x) { return mse(x[0], x[1]); },
+      mean_over([](double x, double t) { return (x - t) * (x - t); }), options()));
+  rows.push_back(row(
+      "mse", "a target for each column", {{4, 3}, {3}}, [](auto x) { return mse(x[0], x[1]); },
+      [](const Arrays& x) { return Array(xt::mean(xt::square(x[0] - x[1]))()); }, options()));
   for (const double delta : {1.0, 0.3})
-    rows.push_back(row("huber", fmt::format("delta {}", delta), {{3, 4}, {3, 4}},
-                       [delta](auto x) { return huber(x[0], x[1], delta); }, mean_over([delta](double x, double t) {
-                         const double d = std::abs(x - t);
-                         return d < delta ? 0.5 * d * d : delta * (d - 0.5 * delta);
-                       }),
-                       options()));
-  rows.push_back(row("nll", "", {{2, 3, classes}}, [](auto x) { return nll(x[0], all_targets); },
-                     [](const Arrays& x) {
-                       double total = 0;
-                       for (Index r = 0; r < 6; ++r) total -= x[0].data()[r * classes + all_targets[static_cast<std::size_t>(r)]];
-                       return Array(total / 6);
-                     },
-                     options()));
-  rows.push_back(row("masked_mean", "", {{4, 3}}, [](auto x) { return masked_mean(x[0], lengths); },
-                     [](const Arrays& x) {
-                       double total = 0;
-                       for (Index b = 0; b < 3; ++b)
-                         for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t) total += x[0](t, b);
-                       return Array(total / 6);
-                     },
-                     options()));
+    rows.push_back(row(
+        "huber", fmt::format("delta {}", delta), {{3, 4}, {3, 4}}, [delta](auto x) { return huber(x[0], x[1], delta); },
+        mean_over([delta](double x, double t) {
+          const double d = std::abs(x - t);
+          return d < delta ? 0.5 * d * d : delta * (d - 0.5 * delta);
+        }),
+        options()));
+  rows.push_back(row(
+      "nll", "", {{2, 3, classes}}, [](auto x) { return nll(x[0], all_targets); },
+      [](const Arrays& x) {
+        double total = 0;
+        for (Index r = 0; r < 6; ++r) total -= x[0].data()[r * classes + all_targets[static_cast<std::size_t>(r)]];
+        return Array(total / 6);
+      },
+      options()));
+  rows.push_back(row(
+      "masked_mean", "", {{4, 3}}, [](auto x) { return masked_mean(x[0], lengths); },
+      [](const Arrays& x) {
+        double total = 0;
+        for (Index b = 0; b < 3; ++b)
+          for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t) total += x[0](t, b);
+        return Array(total / 6);
+      },
+      options()));
   return rows;
 }
 
@@ -135,8 +144,10 @@ TEST_CASE("loss: the fused loss is affine and cross_entropy, in value and gradie
       tape.backward(y);
       return Arrays{value_of(y), p[0].grad(), p[1].grad(), p[2].grad()};
     };
-    const Arrays fused = run([&](auto& tape) { return linear_cross_entropy(tape.use(p[0]), p[1], p[2], ids, v.options); });
-    const Arrays apart = run([&](auto& tape) { return cross_entropy(affine(tape.use(p[0]), p[1], p[2]), ids, v.options); });
+    const Arrays fused =
+        run([&](auto& tape) { return linear_cross_entropy(tape.use(p[0]), p[1], p[2], ids, v.options); });
+    const Arrays apart =
+        run([&](auto& tape) { return cross_entropy(affine(tape.use(p[0]), p[1], p[2]), ids, v.options); });
     for (std::size_t k = 0; k < fused.size(); ++k)
       CHECK(excess(fused[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
   }

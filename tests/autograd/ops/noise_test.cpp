@@ -18,22 +18,25 @@ std::vector<Row> noise_rows() {
   const Shape shape{2, 3, 4};
   std::vector<Row> rows;
   for (const double rate : {0.0, 0.25, 0.9})
-    rows.push_back(row("dropout", fmt::format("rate {}", rate), {shape}, [rate](auto v) {
-                         v[0].tape().rng().seek(0);
-                         return dropout(v[0], rate);
-                       },
-                       [=](const Arrays& x) { return Array(x[0] * factors(shape, rate)); },
-                       {.forward = {2}, .backward = {2}}));
-  rows.push_back(row("gaussian_noise", "", {shape}, [](auto v) {
-                       v[0].tape().rng().seek(0);
-                       return gaussian_noise(v[0], 0.5);
-                     },
-                     [=](const Arrays& x) {
-                       Array y = x[0];
-                       for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] += 0.5 * Rng::normal(0, i);
-                       return y;
-                     },
-                     {.forward = {.relative = 1, .absolute = 4}}));
+    rows.push_back(row(
+        "dropout", fmt::format("rate {}", rate), {shape},
+        [rate](auto v) {
+          v[0].tape().rng().seek(0);
+          return dropout(v[0], rate);
+        },
+        [=](const Arrays& x) { return Array(x[0] * factors(shape, rate)); }, {.forward = {2}, .backward = {2}}));
+  rows.push_back(row(
+      "gaussian_noise", "", {shape},
+      [](auto v) {
+        v[0].tape().rng().seek(0);
+        return gaussian_noise(v[0], 0.5);
+      },
+      [=](const Arrays& x) {
+        Array y = x[0];
+        for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] += 0.5 * Rng::normal(0, i);
+        return y;
+      },
+      {.forward = {.relative = 1, .absolute = 4}}));
   return rows;
 }
 

@@ -38,12 +38,15 @@ TEST_CASE_FIXTURE(Given, "op errors: products") {
   CHECK_THROWS_WITH_AS(affine(m23, m34, three), "affine: shapes do not fit: [2, 3] x [3, 4] + [3]", ShapeError);
   CHECK_THROWS_AS(affine(m23, m34, m24), ShapeError);
   CHECK_THROWS_WITH_AS(addmm(m23, m23, m34), "addmm: shapes do not fit: [2, 3] + [2, 3] x [3, 4]", ShapeError);
-  CHECK_THROWS_WITH_AS(batched_matmul(cube, cube), "batched_matmul: inner extents differ: [2, 3, 4] x [2, 3, 4]", ShapeError);
+  CHECK_THROWS_WITH_AS(batched_matmul(cube, cube), "batched_matmul: inner extents differ: [2, 3, 4] x [2, 3, 4]",
+                       ShapeError);
   CHECK_THROWS_AS(batched_matmul(cube, m23), ShapeError);
-  CHECK_THROWS_WITH_AS(outer(m23, m34), "outer: two vectors or two batches of them are needed, not [2, 3] and [3, 4]", ShapeError);
+  CHECK_THROWS_WITH_AS(outer(m23, m34), "outer: two vectors or two batches of them are needed, not [2, 3] and [3, 4]",
+                       ShapeError);
   Parameter<float> weight(make_tensor<float>({5, 6}, 0.0F));
   weight.set_path("encoder/cell/recurrent");
-  CHECK_THROWS_WITH_AS(matmul(m23, weight), "matmul: inner extents differ: [2, 3] x [5, 6] (in encoder/cell)", ShapeError);
+  CHECK_THROWS_WITH_AS(matmul(m23, weight), "matmul: inner extents differ: [2, 3] x [5, 6] (in encoder/cell)",
+                       ShapeError);
 }
 
 TEST_CASE_FIXTURE(Given, "op errors: layout") {
@@ -56,9 +59,11 @@ TEST_CASE_FIXTURE(Given, "op errors: layout") {
   CHECK_THROWS_WITH_AS(split<2>(m23, 5), "split: no axis 5 in [2, 3]", ShapeError);
   CHECK_THROWS_WITH_AS(concat(m23, m24, m34), "concat: extents differ: [2, 3] and [3, 4] along axis 1", ShapeError);
   const std::array<Var<float>, 2> different{m23, m24};
-  CHECK_THROWS_WITH_AS(concat(std::span<const Var<float>>(different), 0), "concat: extents differ: [2, 3] and [2, 4] along axis 0", ShapeError);
+  CHECK_THROWS_WITH_AS(concat(std::span<const Var<float>>(different), 0),
+                       "concat: extents differ: [2, 3] and [2, 4] along axis 0", ShapeError);
   CHECK_THROWS_WITH_AS(concat(std::span<const Var<float>>(different), 2), "concat: no axis 2 in [2, 3]", ShapeError);
-  CHECK_THROWS_WITH_AS(stack(std::span<const Var<float>>(different)), "stack: shapes differ: [2, 3] and [2, 4]", ShapeError);
+  CHECK_THROWS_WITH_AS(stack(std::span<const Var<float>>(different)), "stack: shapes differ: [2, 3] and [2, 4]",
+                       ShapeError);
   CHECK_THROWS_AS(concat(std::span<const Var<float>>{}), ValueError);
   CHECK_THROWS_AS(stack(std::span<const Var<float>>{}), ValueError);
   CHECK_THROWS_WITH_AS(transpose(three), "transpose: [3] has no two axes", ShapeError);
@@ -69,14 +74,18 @@ TEST_CASE_FIXTURE(Given, "op errors: layout") {
   CHECK_THROWS_AS(broadcast_to(m23, {3}), ShapeError);
   CHECK_THROWS_AS(repeat(three, -1), ShapeError);
   CHECK_THROWS_AS(repeat(zeros({1, 1, 1, 1, 1, 1}), 2), ShapeError);
-  CHECK_THROWS_WITH_AS(gather_rows(m23, std::vector<Index>{0, 2}, {2, 3}), "gather_rows: row 2 is outside [2, 3]", IndexError);
+  CHECK_THROWS_WITH_AS(gather_rows(m23, std::vector<Index>{0, 2}, {2, 3}), "gather_rows: row 2 is outside [2, 3]",
+                       IndexError);
   CHECK_THROWS_AS(gather_rows(m23, std::vector<Index>{-2}, {1, 3}), IndexError);
   CHECK_THROWS_AS(gather_rows(m23, std::vector<Index>{0}, {2, 3}), ShapeError);
-  CHECK_THROWS_WITH_AS(pick(m23, std::vector<std::int32_t>{0, 3}), "pick: index 3 is outside the last axis of [2, 3]", IndexError);
+  CHECK_THROWS_WITH_AS(pick(m23, std::vector<std::int32_t>{0, 3}), "pick: index 3 is outside the last axis of [2, 3]",
+                       IndexError);
   CHECK_THROWS_AS(pick(m23, std::vector<std::int32_t>{0, -1}), IndexError);
   CHECK_THROWS_WITH_AS(pick(m23, std::vector<std::int32_t>{0}), "pick: 1 indices for [2, 3]", ShapeError);
-  CHECK_THROWS_WITH_AS(reverse_time(m23, std::vector<Index>{1, 1}), "reverse_time: 2 lengths for a sequence [2, 3]", ShapeError);
-  CHECK_THROWS_WITH_AS(reverse_time(m23, std::vector<Index>{1, 3, 1}), "reverse_time: length 3 of row 1 in a sequence [2, 3]", ShapeError);
+  CHECK_THROWS_WITH_AS(reverse_time(m23, std::vector<Index>{1, 1}), "reverse_time: 2 lengths for a sequence [2, 3]",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(reverse_time(m23, std::vector<Index>{1, 3, 1}),
+                       "reverse_time: length 3 of row 1 in a sequence [2, 3]", ShapeError);
   CHECK_THROWS_WITH_AS(m23[2], "index: 2 is outside 0 .. 1 of [2, 3]", IndexError);
   CHECK_THROWS_AS(scalar[0], ShapeError);
 }

@@ -19,14 +19,14 @@ double length_of(const std::vector<double>& x) {
   return std::sqrt(total);
 }
 
-// Lines have at most 24 elements of at most 2: a sum errs by 24 units of 48. A logsumexp is below 6; an error of it and of
-// the exponent are relative errors of a softmax, which is below 1.
+// Lines have at most 24 elements of at most 2: a sum errs by 24 units of 48. A logsumexp is below 6; an error of it and
+// of the exponent are relative errors of a softmax, which is below 1.
 constexpr Rounding sums{.absolute = 24 * 48}, logs{.absolute = 64}, shares{.absolute = 64};
 
 std::vector<Row> reduce_rows() {
   std::vector<Row> rows;
-  const auto add = [&](const char* name, std::string variant, const Shape& shape, auto f, auto reference, Rounding forward,
-                       Rounding backward) {
+  const auto add = [&](const char* name, std::string variant, const Shape& shape, auto f, auto reference,
+                       Rounding forward, Rounding backward) {
     rows.push_back(row(name, std::move(variant), {shape}, f, reference, {.forward = forward, .backward = backward}));
   };
   /// A function of a line gives one number, in place of the axis.
@@ -57,23 +57,33 @@ std::vector<Row> reduce_rows() {
   const auto largest = [](const std::vector<double>& x) { return *std::max_element(x.begin(), x.end()); };
   for (const Shape& s : {Shape{}, Shape{11}, Shape{3, 5}, Shape{2, 3, 4}, Shape{1, 1}}) {
     add("sum", s.text(), s, [](auto v) { return sum(v[0]); }, all(total_of), sums, {});
-    add("mean", s.text(), s, [](auto v) { return mean(v[0]); }, all(mean_of), {.absolute = 2 * 24 + 4}, {.absolute = 2});
+    add("mean", s.text(), s, [](auto v) { return mean(v[0]); }, all(mean_of), {.absolute = 2 * 24 + 4},
+        {.absolute = 2});
     add("norm", s.text(), s, [](auto v) { return norm(v[0]); }, all(length_of), {.relative = 32}, {.absolute = 40});
   }
   for (const Shape& s : {Shape{11}, Shape{3, 5}, Shape{2, 3, 4}, Shape{3, 1, 2}})
     for (int axis = -1; axis < s.rank(); ++axis) {
       const std::string how = fmt::format("{}, axis {}", s, axis);
       add("sum", how, s, [axis](auto v) { return sum(v[0], axis); }, along(axis, total_of), sums, {});
-      add("mean", how, s, [axis](auto v) { return mean(v[0], axis); }, along(axis, mean_of), {.absolute = 52}, {.absolute = 2});
+      add("mean", how, s, [axis](auto v) { return mean(v[0], axis); }, along(axis, mean_of), {.absolute = 52},
+          {.absolute = 2});
       add("max", how, s, [axis](auto v) { return max(v[0], axis); }, along(axis, largest), {}, {});
-      add("norm", how, s, [axis](auto v) { return norm(v[0], axis); }, along(axis, length_of), {.relative = 32}, {.absolute = 40});
-      add("logsumexp", how, s, [axis](auto v) { return logsumexp(v[0], axis); }, along(axis, log_sum_exp), logs, shares);
+      add("norm", how, s, [axis](auto v) { return norm(v[0], axis); }, along(axis, length_of), {.relative = 32},
+          {.absolute = 40});
+      add(
+          "logsumexp", how, s, [axis](auto v) { return logsumexp(v[0], axis); }, along(axis, log_sum_exp), logs,
+          shares);
       add("softmax", how, s, [axis](auto v) { return softmax(v[0], axis); },
-          each(axis, [](const auto& x, std::size_t k) { return std::exp(x[k] - log_sum_exp(x)); }), shares, {.absolute = 256});
+          each(axis, [](const auto& x, std::size_t k) { return std::exp(x[k] - log_sum_exp(x)); }), shares,
+          {.absolute = 256});
       add("log_softmax", how, s, [axis](auto v) { return log_softmax(v[0], axis); },
           each(axis, [](const auto& x, std::size_t k) { return x[k] - log_sum_exp(x); }), logs, {.absolute = 24 * 64});
-      add("cumsum", how, s, [axis](auto v) { return cumsum(v[0], axis); },
-          each(axis, [](const auto& x, std::size_t k) { return std::accumulate(x.begin(), x.begin() + static_cast<Index>(k) + 1, 0.0); }),
+      add(
+          "cumsum", how, s, [axis](auto v) { return cumsum(v[0], axis); },
+          each(axis,
+               [](const auto& x, std::size_t k) {
+                 return std::accumulate(x.begin(), x.begin() + static_cast<Index>(k) + 1, 0.0);
+               }),
           sums, sums);
     }
   return rows;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <autograd/ops/op_rows.h>
+#include <autograd/ops/check_row.h>
 
 // References of structural ops: loops over indices, written for reading.
 

@@ -104,39 +104,42 @@ struct WrongSquare {
 }  // namespace
 
 TEST_CASE("user op: an element-wise rule of one operand") {
-  const ElementRow mish = element<1>("mish", "", [](auto x) { return apply(Mish{}, x); },
-                                     [](double x) { return x * std::tanh(std::log1p(std::exp(x))); },
-                                     {.forward = {16}, .backward = {4, 60}});
+  const ElementRow mish = element<1>(
+      "mish", "", [](auto x) { return apply(Mish{}, x); },
+      [](double x) { return x * std::tanh(std::log1p(std::exp(x))); }, {.forward = {16}, .backward = {4, 60}});
   check_row(mish.row);
   mish.lanes();
   check_fused(mish.fused);
 }
 
 TEST_CASE("user op: an element-wise rule of three operands, broadcasting") {
-  const ElementRow blend = element<3>("blend", "", [](auto a, auto b, auto t) { return apply(Blend{}, a, b, t); },
-                                      [](double a, double b, double t) { return a + t * (b - a); },
-                                      {.forward = {1, 16}, .backward = {3, 4}});
+  const ElementRow blend = element<3>(
+      "blend", "", [](auto a, auto b, auto t) { return apply(Blend{}, a, b, t); },
+      [](double a, double b, double t) { return a + t * (b - a); }, {.forward = {1, 16}, .backward = {3, 4}});
   for (const auto& [a, b] : broadcast_pairs()) check_row(broadcasting(blend.row, a, b));
   blend.lanes();
 }
 
 TEST_CASE("user op: a structural op") {
   for (const Shape& s : {Shape{7}, Shape{3, 4}, Shape{2, 3, 5}})
-    check_row(row("roll", s.text(), {s}, [](auto v) { return roll(v[0], 2); }, [s](const Arrays& x) {
-      return tabulate(s, [&](const At& at) {
-        const Index c = at[static_cast<std::size_t>(s.rank() - 1)];
-        return element_at(x[0], with(at, s.rank() - 1, (c + s.cols() - 2) % s.cols()));
-      });
-    }));
-  check_row(row("scale_rows", "", {{3, 4}, {3}},
-                [](auto v) {
-                  using T = typename decltype(v)::value_type::scalar;
-                  return record(v[0].shape(), ScaleRows<T>{v[0], v[1]}, v[0], v[1]);
-                },
-                [](const Arrays& x) {
-                  return tabulate({3, 4}, [&](const At& at) { return element_at(x[0], at) * x[1].data()[at[0]]; });
-                },
-                {.forward = {1}, .backward = {2, 64}}));
+    check_row(row(
+        "roll", s.text(), {s}, [](auto v) { return roll(v[0], 2); },
+        [s](const Arrays& x) {
+          return tabulate(s, [&](const At& at) {
+            const Index c = at[static_cast<std::size_t>(s.rank() - 1)];
+            return element_at(x[0], with(at, s.rank() - 1, (c + s.cols() - 2) % s.cols()));
+          });
+        }));
+  check_row(row(
+      "scale_rows", "", {{3, 4}, {3}},
+      [](auto v) {
+        using T = typename decltype(v)::value_type::scalar;
+        return record(v[0].shape(), ScaleRows<T>{v[0], v[1]}, v[0], v[1]);
+      },
+      [](const Arrays& x) {
+        return tabulate({3, 4}, [&](const At& at) { return element_at(x[0], at) * x[1].data()[at[0]]; });
+      },
+      {.forward = {1}, .backward = {2, 64}}));
 }
 
 TEST_CASE("user op: it takes formulas and becomes part of them") {
@@ -149,7 +152,8 @@ TEST_CASE("user op: it takes formulas and becomes part of them") {
 
 TEST_CASE("user op: the checker catches a rule that forgot a factor") {
   Parameter<double> p(Array{0.5, -1, 2});
-  const GradientReport report = check_gradients([&](Tape<double>& t) { return sum(apply(WrongSquare{}, t.use(p))); }, {&p});
+  const GradientReport report =
+      check_gradients([&](Tape<double>& t) { return sum(apply(WrongSquare{}, t.use(p))); }, {&p});
   CHECK_FALSE(report);
   CHECK(report.worst.error == doctest::Approx(0.5));
 }

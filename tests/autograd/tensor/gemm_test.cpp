@@ -25,7 +25,8 @@ struct Framed {
 /// The largest error against the loops run in double, in units in the last place of a sum of `depth` terms below 1;
 /// infinite if anything beside the matrix changed.
 template <Real T>
-double error(Kernel kernel, bool ta, bool tb, Index m, Index k, Index n, Index gap, bool accumulate, bool poison = false) {
+double error(Kernel kernel, bool ta, bool tb, Index m, Index k, Index n, Index gap, bool accumulate,
+             bool poison = false) {
   Rng rng(static_cast<std::uint64_t>(m * 10007 + k * 101 + n));
   Framed<T> a(ta ? k : m, ta ? m : k, gap, rng), b(tb ? n : k, tb ? k : n, gap, rng), c(m, n, gap, rng);
   if (poison)
@@ -82,8 +83,16 @@ TEST_CASE_TEMPLATE("gemm: every row count, and depths on both sides of a block",
 }
 
 TEST_CASE_TEMPLATE("gemm: the chosen kernel agrees with three loops, oneDNN's sizes included", T, float, double) {
-  for (const std::array<Index, 3>& mkn : {std::array<Index, 3>{1, 64, 128}, {2, 64, 128}, {3, 128, 65}, {50, 90, 100}, {17, 8192, 1},
-                                          {2, 1, 8192}, {33, 300, 41}, {128, 128, 130}, {7, 20, 30}, {1, 1, 1}}) {
+  for (const std::array<Index, 3>& mkn : {std::array<Index, 3>{1, 64, 128},
+                                          {2, 64, 128},
+                                          {3, 128, 65},
+                                          {50, 90, 100},
+                                          {17, 8192, 1},
+                                          {2, 1, 8192},
+                                          {33, 300, 41},
+                                          {128, 128, 130},
+                                          {7, 20, 30},
+                                          {1, 1, 1}}) {
     CAPTURE(mkn[0]);
     CAPTURE(mkn[1]);
     CAPTURE(mkn[2]);
@@ -94,7 +103,8 @@ TEST_CASE_TEMPLATE("gemm: the chosen kernel agrees with three loops, oneDNN's si
 
 TEST_CASE_TEMPLATE("gemm: what was in C is not read unless it is accumulated onto", T, float, double) {
   for (const Kernel kernel : {Kernel::chosen, Kernel::tiled})
-    for (const std::array<Index, 3>& mkn : {std::array<Index, 3>{5, 4, 3}, {9, 300, 33}, {64, 128, 128}, {3, 0, 2}, {2, 0, 20000}})
+    for (const std::array<Index, 3>& mkn :
+         {std::array<Index, 3>{5, 4, 3}, {9, 300, 33}, {64, 128, 128}, {3, 0, 2}, {2, 0, 20000}})
       CHECK(error<T>(kernel, false, false, mkn[0], mkn[1], mkn[2], 2, false, true) <= 1);
 }
 

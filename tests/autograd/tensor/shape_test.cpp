@@ -63,7 +63,8 @@ TEST_CASE("shape: negative extents and sizes that overflow are refused") {
   CHECK_THROWS_WITH_AS((Shape{2, -1}), "shape: negative extent in [2, -1]", ShapeError);
   CHECK_THROWS_AS((Shape{0, -1}), ShapeError);
   const Index huge = Index{1} << 40;
-  CHECK_THROWS_WITH_AS((Shape{huge, huge}), "shape: the number of elements of [1099511627776, 1099511627776] overflows", ShapeError);
+  CHECK_THROWS_WITH_AS((Shape{huge, huge}), "shape: the number of elements of [1099511627776, 1099511627776] overflows",
+                       ShapeError);
   CHECK_THROWS_AS((Shape{PTRDIFF_MAX}), ShapeError);
   CHECK_THROWS_AS((Shape{0, huge, huge}), ShapeError);  // strides would overflow
   CHECK_THROWS_AS((Shape{huge, 2}).with(1, huge), ShapeError);

@@ -49,7 +49,8 @@ double worst_ulps(F f, R reference, double low, double high) {
       v = static_cast<T>(drawn);
     }
     f(Batch<T>::load_unaligned(x.data())).store_unaligned(y.data());
-    for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, ulps(y[i], reference(static_cast<long double>(x[i]))));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      worst = std::max(worst, ulps(y[i], reference(static_cast<long double>(x[i]))));
   }
   return worst;
 }
@@ -148,7 +149,8 @@ TEST_CASE_TEMPLATE("simd: a register and a scalar choose alike", T, float, doubl
     for (const T b : {T(-2), T(0), T(3), inf, -inf}) {
       CHECK(in_register(a, [&](auto x) { return math::max(x, Batch<T>(b)); }) == math::max(a, b));
       CHECK(in_register(a, [&](auto x) { return math::min(x, Batch<T>(b)); }) == math::min(a, b));
-      CHECK(in_register(a, [&](auto x) { return math::select(x < Batch<T>(b), x, Batch<T>(7)); }) == math::select(a < b, a, T(7)));
+      CHECK(in_register(a, [&](auto x) { return math::select(x < Batch<T>(b), x, Batch<T>(7)); }) ==
+            math::select(a < b, a, T(7)));
     }
   // The first operand's NaN wins: max(x, 0) keeps it.
   CHECK(std::isnan(math::max(T(NAN), T(0))));

@@ -56,7 +56,8 @@ TEST_CASE("tensor: an adaptor reads and writes memory where it lies") {
 TEST_CASE("tensor: an adaptor over columns of a wider array behaves as an array of their own") {
   const std::vector<double> memory = counted(60);
   const auto part = adapt(memory.data() + 1, {2, 3, 4}, 10);  // columns 1 .. 4 of [2, 3, 10]
-  const Tensor<double> want = Tensor<double>(xt::view(xt::adapt(memory, {2, 3, 10}), xt::all(), xt::all(), xt::range(1, 5)));
+  const Tensor<double> want =
+      Tensor<double>(xt::view(xt::adapt(memory, {2, 3, 10}), xt::all(), xt::all(), xt::range(1, 5)));
   CHECK(part.size() == 24);
   CHECK(part(1, 2, 3) == 54);
   CHECK(part == want);
