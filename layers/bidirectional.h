@@ -11,8 +11,8 @@ struct BothStates {
   static void fields(auto& s, auto&& f) { f("forward", s.forward), f("backward", s.backward); }
 };
 
-/// A sequence layer that reads the sequence in both directions (Schuster and Paliwal 1997), and puts the outputs side by
-/// side: [time, batch, 2 width]. The backward direction starts at each row's last valid step.
+/// A sequence layer that reads the sequence in both directions (Schuster and Paliwal 1997), and puts the outputs side
+/// by side: [time, batch, 2 width]. The backward direction starts at each row's last valid step.
 template <class L>
 struct Bidirectional {
   using T = typename L::scalar;
@@ -26,13 +26,16 @@ struct Bidirectional {
   Bidirectional(Args&&... args) : forward(args...), backward(args...) {}
   Bidirectional(L forward, L backward) : forward(std::move(forward)), backward(std::move(backward)) {}
 
-  State initial(Tape<T>& tape, Index batch) const { return {forward.initial(tape, batch), backward.initial(tape, batch)}; }
+  State initial(Tape<T>& tape, Index batch) const {
+    return {forward.initial(tape, batch), backward.initial(tape, batch)};
+  }
 
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
     return merge(forward(xs, lengths), backward(reverse_time(xs, lengths), lengths), lengths);
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    return merge(forward(xs, state.forward, lengths), backward(reverse_time(xs, lengths), state.backward, lengths), lengths);
+    return merge(forward(xs, state.forward, lengths), backward(reverse_time(xs, lengths), state.backward, lengths),
+                 lengths);
   }
   Index width() const { return forward.width() + backward.width(); }
   static void fields(auto& m, auto&& f) { f("forward", m.forward), f("backward", m.backward); }

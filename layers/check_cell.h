@@ -70,9 +70,7 @@ class LayerCheck {
     failures_ = 0;
     try {
       f();
-    } catch (const Error& e) {
-      fail(fmt::format("threw \"{}\"", e.what()));
-    }
+    } catch (const Error& e) { fail(fmt::format("threw \"{}\"", e.what())); }
   }
   void fail(const std::string& problem) {
     report_.passed = false;
@@ -102,7 +100,8 @@ class LayerCheck {
     const auto unrolled = unroll(tape, lengths, given);
     Var<double> total = unroll::sum(unrolled.outputs * tape.constant(weights_.back()));
     std::size_t k = 0;
-    for_each_var(unrolled.last, [&](const Var<double>& v) { total = total + unroll::sum(v * tape.constant(weights_[k++])); });
+    for_each_var(unrolled.last,
+                 [&](const Var<double>& v) { total = total + unroll::sum(v * tape.constant(weights_[k++])); });
     return total;
   }
   std::vector<Parameter<double>*> watched(bool given) {
@@ -129,14 +128,13 @@ class LayerCheck {
       const Index n = lengths[static_cast<std::size_t>(b)];
       const auto row = [b](Var<double> v, int axis) { return unroll::slice(v, axis, b, b + 1); };
       const Var<double> xs = row(unroll::slice(tape.use(xs_), 0, 0, n), 1);
-      const State start = given ? map_vars(given_state(tape), [&](Var<double> v) { return row(v, 0); })
-                                : layer_.initial(tape, 1);
+      const State start =
+          given ? map_vars(given_state(tape), [&](Var<double> v) { return row(v, 0); }) : layer_.initial(tape, 1);
       const auto one = layer_(xs, start);
       expect_same("outputs", row(unroll::slice(all.outputs, 0, 0, n), 1), one.outputs);
       int k = 0;
-      for_each_var(one.last, [&](const Var<double>& v) {
-        expect_same("last state", row(nth_var<double>(all.last, k++), 0), v);
-      });
+      for_each_var(one.last,
+                   [&](const Var<double>& v) { expect_same("last state", row(nth_var<double>(all.last, k++), 0), v); });
     }
   }
 
@@ -157,7 +155,8 @@ class LayerCheck {
     collect();
     const Tensor<double> before = xs_.value();
     const std::size_t count = kept.size();
-    for_padding(lengths, options_.in, [&](Index at) { xs_.edit().data()[at] = std::numeric_limits<double>::quiet_NaN(); });
+    for_padding(lengths, options_.in,
+                [&](Index at) { xs_.edit().data()[at] = std::numeric_limits<double>::quiet_NaN(); });
     collect();
     xs_.edit() = before;
     expect_same("outputs change with what the padding holds", kept[count], kept[0]);
@@ -212,11 +211,11 @@ class LayerCheck {
 
 }  // namespace detail
 
-/// Certifies the cell that make(in, width, rng) builds, in double. It is unrolled alone, in both directions, and in three
-/// layers (of one direction and of both), over equal and ragged lengths (rows of no step among them), from its own and
-/// from given initial states. All gradients (parameters, inputs, initial states) of a random projection of outputs and
-/// last states must agree with differences; a batch must equal its rows one by one, NaN in the padding must change
-/// nothing, streaming and truncated chunks must equal the long run. The report names what failed, and where.
+/// Certifies the cell that make(in, width, rng) builds, in double. It is unrolled alone, in both directions, and in
+/// three layers (of one direction and of both), over equal and ragged lengths (rows of no step among them), from its
+/// own and from given initial states. All gradients (parameters, inputs, initial states) of a random projection of
+/// outputs and last states must agree with differences; a batch must equal its rows one by one, NaN in the padding must
+/// change nothing, streaming and truncated chunks must equal the long run. The report names what failed, and where.
 template <class Make>
   requires std::invocable<Make, Index, Index, Rng&>
 GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
@@ -240,7 +239,8 @@ GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
   detail::LayerCheck("both directions", both(options.in), options, report).run();
   detail::LayerCheck("three layers", stack_of(std::type_identity<Layer>{}, one), options, report).run();
   if (!report) return report;
-  detail::LayerCheck("three layers of both directions", stack_of(std::type_identity<Both>{}, both), options, report).run();
+  detail::LayerCheck("three layers of both directions", stack_of(std::type_identity<Both>{}, both), options, report)
+      .run();
   return report;
 }
 

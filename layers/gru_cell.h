@@ -49,9 +49,7 @@ struct GRUResetBeforeCell {
   State initial(Tape<T>& tape, Index batch) const { return tape.zeros({batch, width}); }
   Var<T> project(Var<T> xs) const { return input(xs); }
   State step(Var<T> x, State h) const;
-  static void fields(auto& m, auto&& f) {
-    f("input", m.input), f("gates", m.gates), f("candidate", m.candidate);
-  }
+  static void fields(auto& m, auto&& f) { f("input", m.input), f("gates", m.gates), f("candidate", m.candidate); }
 };
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -81,12 +81,12 @@ Tensor<T> identity(Index width, double scale) {
   return t;
 }
 
-#define UNROLL_INSTANTIATE(T)                                   \
-  template Tensor<T> uniform(const Shape&, double, Rng&);       \
-  template Tensor<T> normal(const Shape&, double, Rng&);        \
-  template Tensor<T> xavier(const Shape&, Rng&, Index);         \
-  template Tensor<T> he(const Shape&, Rng&);                    \
-  template Tensor<T> orthogonal(const Shape&, Rng&, Index);     \
+#define UNROLL_INSTANTIATE(T)                               \
+  template Tensor<T> uniform(const Shape&, double, Rng&);   \
+  template Tensor<T> normal(const Shape&, double, Rng&);    \
+  template Tensor<T> xavier(const Shape&, Rng&, Index);     \
+  template Tensor<T> he(const Shape&, Rng&);                \
+  template Tensor<T> orthogonal(const Shape&, Rng&, Index); \
   template Tensor<T> identity(Index, double);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -18,9 +18,7 @@ struct LearnedInitial {
   LearnedInitial(Args&&... args) : cell(std::forward<Args>(args)...) {
     Tape<T> tape = Tape<T>::inference();
     const State zero = cell.initial(tape, 1);
-    for_each_var(zero, [&](const Var<T>& v) {
-      start.emplace_back(make_tensor<T>(v.shape().without(0), T(0)));
-    });
+    for_each_var(zero, [&](const Var<T>& v) { start.emplace_back(make_tensor<T>(v.shape().without(0), T(0))); });
   }
   State initial(Tape<T>& tape, Index batch) const {
     std::size_t k = 0;

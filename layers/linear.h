@@ -33,8 +33,9 @@ struct Matrix {
   Parameter<T> weight;  // [in, out]
 
   Matrix(Index in, Index out, Rng& rng)
-      : weight(in == out ? init::orthogonal<T>({in, out}, rng)
-                         : init::uniform<T>({in, out}, 1 / std::sqrt(static_cast<double>(std::max<Index>(1, in))), rng)) {}
+      : weight(in == out
+                   ? init::orthogonal<T>({in, out}, rng)
+                   : init::uniform<T>({in, out}, 1 / std::sqrt(static_cast<double>(std::max<Index>(1, in))), rng)) {}
   explicit Matrix(Tensor<T> weight) : weight(std::move(weight)) {}
 
   template <class X>

@@ -4,7 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000):
+/// Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins
+/// 2000):
 ///   i = sigmoid(x Wi + bi + h Ui)   input gate
 ///   f = sigmoid(x Wf + bf + h Uf)   forget gate; bf is 1 at first (Jozefowicz, Zaremba and Sutskever 2015)
 ///   g = tanh   (x Wg + bg + h Ug)   candidate

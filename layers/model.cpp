@@ -7,7 +7,8 @@
 namespace unroll::inline UNROLL_ISA::detail {
 
 template <Real T>
-void save_tensors(const std::filesystem::path& file, const std::vector<NamedTensor<T>>& tensors, const Metadata& metadata) {
+void save_tensors(const std::filesystem::path& file, const std::vector<NamedTensor<T>>& tensors,
+                  const Metadata& metadata) {
   Safetensors out;
   out.metadata = metadata;
   for (const NamedTensor<T>& t : tensors) out.put(t.name, *t.value);
@@ -22,8 +23,8 @@ Metadata load_tensors(const std::filesystem::path& file,
   for (const auto& [path, parameter] : into) {
     const auto found = in.tensors.find(path);
     require<FileError>(found != in.tensors.end(), "load: {} has no entry {}", file.string(), path);
-    require<FileError>(found->second.shape == parameter->shape(), "load: entry {} of {} has shape {}, the model {}", path,
-                       file.string(), found->second.shape, parameter->shape());
+    require<FileError>(found->second.shape == parameter->shape(), "load: entry {} of {} has shape {}, the model {}",
+                       path, file.string(), found->second.shape, parameter->shape());
     values.push_back(in.get<T>(path));
   }
   for (const auto& [name, tensor] : in.tensors) {
@@ -37,7 +38,9 @@ Metadata load_tensors(const std::filesystem::path& file,
 
 template void save_tensors(const std::filesystem::path&, const std::vector<NamedTensor<float>>&, const Metadata&);
 template void save_tensors(const std::filesystem::path&, const std::vector<NamedTensor<double>>&, const Metadata&);
-template Metadata load_tensors(const std::filesystem::path&, const std::vector<std::pair<std::string, Parameter<float>*>>&);
-template Metadata load_tensors(const std::filesystem::path&, const std::vector<std::pair<std::string, Parameter<double>*>>&);
+template Metadata load_tensors(const std::filesystem::path&,
+                               const std::vector<std::pair<std::string, Parameter<float>*>>&);
+template Metadata load_tensors(const std::filesystem::path&,
+                               const std::vector<std::pair<std::string, Parameter<double>*>>&);
 
 }  // namespace unroll::inline UNROLL_ISA::detail

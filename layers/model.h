@@ -84,9 +84,11 @@ struct NamedTensor {
   const Tensor<T>* value;
 };
 template <Real T>
-void save_tensors(const std::filesystem::path& file, const std::vector<NamedTensor<T>>& tensors, const Metadata& metadata);
+void save_tensors(const std::filesystem::path& file, const std::vector<NamedTensor<T>>& tensors,
+                  const Metadata& metadata);
 template <Real T>
-Metadata load_tensors(const std::filesystem::path& file, const std::vector<std::pair<std::string, Parameter<T>*>>& into);
+Metadata load_tensors(const std::filesystem::path& file,
+                      const std::vector<std::pair<std::string, Parameter<T>*>>& into);
 
 }  // namespace detail
 

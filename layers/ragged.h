@@ -7,9 +7,9 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// How a batch of sequences of different lengths is packed: rows sorted by length, longest first, so that those alive at
-/// step t are the first alive[t] of them; the valid steps of all rows one after the other, step by step.
-/// Lives until the tape is rewound.
+/// How a batch of sequences of different lengths is packed: rows sorted by length, longest first, so that those alive
+/// at step t are the first alive[t] of them; the valid steps of all rows one after the other, step by step. Lives until
+/// the tape is rewound.
 struct Ragged {
   std::span<Index> order;     // [batch] row of the user's batch at each place of the sorted one
   std::span<Index> rank;      // [batch] place in the sorted batch of each row of the user's

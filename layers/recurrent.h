@@ -11,8 +11,8 @@ struct Unrolled {
   using scalar = T;
   Var<T> outputs;  // [time, batch, width]; zero where a row has ended
   State last;      // each row's state after its last valid step
-  /// The state after each step, valid until the tape is rewound. Of a ragged batch, step t holds the rows that are still
-  /// alive, longest first.
+  /// The state after each step, valid until the tape is rewound. Of a ragged batch, step t holds the rows that are
+  /// still alive, longest first.
   std::span<const State> steps = {};
 
   operator Var<T>() const { return outputs; }
@@ -71,7 +71,7 @@ class PlaceGuard {
 /// loop over what it recorded.
 template <class C>
 struct Recurrent {
-  static_assert(Cell<C>);
+  static_assert(Cell<C>, "a cell has State, initial, project, step and fields: see unroll/layers/cell.h");
   using State = typename C::State;
   using T = cell_scalar_t<C>;
   using scalar = T;
@@ -89,8 +89,8 @@ struct Recurrent {
     return advance(detail::prepared(cell, x.tape()), cell.project(x), state, 0);
   }
 
-  /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is never
-  /// read. Throws ShapeError naming layer and step.
+  /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is
+  /// never read. Throws ShapeError naming layer and step.
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
     check_sequence(xs);
     return run(xs, initial(xs.tape(), xs.shape()[1]), lengths);
@@ -118,8 +118,8 @@ struct Recurrent {
 
   void check_sequence(Var<T> xs) const {
     const Shape shape = xs.tape().checked(xs, "recurrent").shape;
-    require_here<ShapeError>(xs.tape(), shape.rank() == 3, "recurrent: a sequence [time, batch, features] is needed, not {}",
-                             shape);
+    require_here<ShapeError>(xs.tape(), shape.rank() == 3,
+                             "recurrent: a sequence [time, batch, features] is needed, not {}", shape);
   }
   template <class E, class... Args>
   void require_here(Tape<T>& tape, bool ok, fmt::format_string<Args...> text, Args&&... args) const {
@@ -175,9 +175,7 @@ struct Recurrent {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
     const Ragged ragged(tape, lengths, shape[0]);
-    const State before = map_vars(state, [&](Var<T> v) {
-      return detail::gather_rows(v, ragged.order, v.shape());
-    });
+    const State before = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.order, v.shape()); });
     if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
     const std::uint32_t mark = tape.mark();
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
@@ -193,7 +191,8 @@ struct Recurrent {
       const Index offset = ragged.offsets[static_cast<std::size_t>(t)];
       const Var<T> x = slice(projected, 0, offset, offset + alive);
       tape.grant(x, mark);
-      const State narrowed = map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
+      const State narrowed =
+          map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
       state = advance(stepper, x, narrowed, t);
       steps[static_cast<std::size_t>(t)] = state;
       outputs[static_cast<std::size_t>(t)] = output_of<T>(state);
@@ -203,8 +202,8 @@ struct Recurrent {
     return {restored, last_of(ragged, before, steps), steps};
   }
 
-  /// The state after each row's last valid step, in the user's order: of the longest rows that after the last step, and so
-  /// on down to rows without a step, whose state is the one before the first.
+  /// The state after each row's last valid step, in the user's order: of the longest rows that after the last step, and
+  /// so on down to rows without a step, whose state is the one before the first.
   static State last_of(const Ragged& ragged, const State& before, std::span<const State> steps) {
     int k = 0;
     return map_vars(before, [&](Var<T> first) {

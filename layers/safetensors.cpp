@@ -156,7 +156,8 @@ class HeaderReader : public json::json_sax_t {
 
  private:
   bool fail(const std::string& what) {
-    problem = entry_.empty() ? "its header has " + what : fmt::format("its header has an entry {} {}", shown(entry_), what);
+    problem =
+        entry_.empty() ? "its header has " + what : fmt::format("its header has an entry {} {}", shown(entry_), what);
     return false;
   }
   int depth_ = 0;
@@ -170,7 +171,8 @@ class HeaderReader : public json::json_sax_t {
 
 class File {
  public:
-  File(const std::filesystem::path& path, int flags, mode_t mode = 0) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  File(const std::filesystem::path& path, int flags, mode_t mode = 0)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
   ~File() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -228,9 +230,7 @@ std::vector<const NamedEntry*> in_order(const std::filesystem::path& path, const
     Shape shape;
     try {
       shape = Shape(std::span<const Index>(*e.shape));
-    } catch (const ShapeError& error) {
-      refuse(path, fmt::format("entry {}: {}", name, error.what()));
-    }
+    } catch (const ShapeError& error) { refuse(path, fmt::format("entry {}: {}", name, error.what())); }
     if (const std::string what = defect(*e.dtype, shape, end - begin); !what.empty())
       refuse(path, fmt::format("entry {} {}", name, shown(what)));
     sorted.push_back(&named);
@@ -260,7 +260,8 @@ Safetensors Safetensors::read(const std::filesystem::path& path) {
   std::uint64_t header_size = 0;
   if (size < 8 || !file.read(&header_size, 8)) refuse(path, "is too short for a safetensors file");
   if (header_size > size - 8 || header_size > header_limit)
-    refuse(path, fmt::format("is no safetensors file or is cut short: a header of {} bytes in a file of {}", header_size, size));
+    refuse(path, fmt::format("is no safetensors file or is cut short: a header of {} bytes in a file of {}",
+                             header_size, size));
   std::string header(header_size, ' ');
   if (!file.read(header.data(), header_size)) refuse(path, "cannot be read: " + reason());
   if (header.empty() || header[0] != '{') refuse(path, "is no safetensors file: its header does not start with {");
@@ -307,9 +308,7 @@ std::string header_of(const std::filesystem::path& path, const std::vector<const
   std::string text;
   try {
     text = header.dump();
-  } catch (const json::exception&) {
-    refuse(path, "a name or a text in the metadata is not UTF-8");
-  }
+  } catch (const json::exception&) { refuse(path, "a name or a text in the metadata is not UTF-8"); }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > header_limit) refuse(path, "the header is too long");
   return text;
@@ -359,12 +358,10 @@ void Safetensors::write(const std::filesystem::path& path) const {
   };
   if (exists) ::fchmod(file->fd(), mode);
   bool ok = file->write(&header_size, 8) && file->write(header.data(), header.size());
-  for (const NamedTensor* entry : order)
-    ok = ok && file->write(entry->second.bytes.data(), entry->second.bytes.size());
+  for (const NamedTensor* entry : order) ok = ok && file->write(entry->second.bytes.data(), entry->second.bytes.size());
   if (!ok) give_up("cannot be written");
   if (::fsync(file->fd()) != 0 || !file->close()) give_up("cannot be written to disk");
-  if (::rename(temporary.c_str(), target.c_str()) != 0)
-    give_up("cannot take the place of the old file");
+  if (::rename(temporary.c_str(), target.c_str()) != 0) give_up("cannot take the place of the old file");
 }
 
 namespace {
@@ -391,7 +388,8 @@ void convert(const std::vector<std::byte>& bytes, To* to) {
 
 template <Real T>
 void Safetensors::put(const std::string& name, const Tensor<T>& value) {
-  StoredTensor t{std::same_as<T, float> ? "F32" : "F64", shape_of(value), std::vector<std::byte>(value.size() * sizeof(T))};
+  StoredTensor t{std::same_as<T, float> ? "F32" : "F64", shape_of(value),
+                 std::vector<std::byte>(value.size() * sizeof(T))};
   if (!t.bytes.empty()) std::memcpy(t.bytes.data(), value.data(), t.bytes.size());
   tensors[name] = std::move(t);
 }
@@ -399,7 +397,8 @@ void Safetensors::put(const std::string& name, const Tensor<T>& value) {
 template <Real T>
 Tensor<T> Safetensors::get(const std::string& name) const {
   const StoredTensor& t = stored(tensors, name);
-  require<FileError>(t.dtype == "F32" || t.dtype == "F64", "safetensors: entry {} has dtype {}, not F32 or F64", name, t.dtype);
+  require<FileError>(t.dtype == "F32" || t.dtype == "F64", "safetensors: entry {} has dtype {}, not F32 or F64", name,
+                     t.dtype);
   Tensor<T> value = make_tensor<T>(t.shape);
   if (t.dtype == "F32")
     convert<float>(t.bytes, value.data());

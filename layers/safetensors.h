@@ -20,8 +20,8 @@ struct StoredTensor {
   std::vector<std::byte> bytes;
 };
 
-/// A safetensors file in memory: arrays by name, and texts by name. The format is eight bytes with the length of a header,
-/// the header in JSON, and the arrays one after the other.
+/// A safetensors file in memory: arrays by name, and texts by name. The format is eight bytes with the length of a
+/// header, the header in JSON, and the arrays one after the other.
 struct Safetensors {
   std::map<std::string, StoredTensor> tensors;
   std::map<std::string, std::string> metadata;

@@ -18,12 +18,14 @@ struct Stacked {
 
   /// `count` layers L(in, width, rng, more...), the first from `in` features.
   template <class... More>
-  Stacked(Index in, Index width, Index count, Rng& rng, double dropout_rate = 0, More... more) : dropout_rate(dropout_rate) {
+  Stacked(Index in, Index width, Index count, Rng& rng, double dropout_rate = 0, More... more)
+      : dropout_rate(dropout_rate) {
     require<ValueError>(count > 0, "stacked: {} layers", count);
     layers.reserve(static_cast<std::size_t>(count));
     for (Index i = 0; i < count; ++i) layers.emplace_back(i == 0 ? in : layers.back().width(), width, rng, more...);
   }
-  explicit Stacked(std::vector<L> layers, double dropout_rate = 0) : layers(std::move(layers)), dropout_rate(dropout_rate) {}
+  explicit Stacked(std::vector<L> layers, double dropout_rate = 0)
+      : layers(std::move(layers)), dropout_rate(dropout_rate) {}
 
   State initial(Tape<T>& tape, Index batch) const {
     State state;
@@ -34,8 +36,8 @@ struct Stacked {
     return run(xs, nullptr, lengths);
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    xs.tape().template require<ShapeError>(state.size() == layers.size(), "stacked: {} states for {} layers", state.size(),
-                                           layers.size());
+    xs.tape().template require<ShapeError>(state.size() == layers.size(), "stacked: {} states for {} layers",
+                                           state.size(), layers.size());
     return run(xs, &state, lengths);
   }
   /// One step of x [batch, in].

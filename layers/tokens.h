@@ -36,8 +36,7 @@ struct Tokens {
     tokens.ids.assign(longest * rows, -1);
     bool ragged = false;
     for (std::size_t b = 0; b < rows; ++b) {
-      for (std::size_t t = 0; t < sequences[b].size(); ++t)
-        tokens.ids[t * rows + b] = sequences[b][t];
+      for (std::size_t t = 0; t < sequences[b].size(); ++t) tokens.ids[t * rows + b] = sequences[b][t];
       tokens.lengths.push_back(static_cast<Index>(sequences[b].size()));
       ragged = ragged || sequences[b].size() != longest;
     }
@@ -54,13 +53,12 @@ struct Tokens {
  private:
   void check() const {
     require<ShapeError>(shape.rank() == 2, "tokens: the shape is [time, batch], not {}", shape);
-    require<ShapeError>(static_cast<Index>(ids.size()) == shape.size(), "tokens: {} ids for {}",
-                        ids.size(), shape);
+    require<ShapeError>(static_cast<Index>(ids.size()) == shape.size(), "tokens: {} ids for {}", ids.size(), shape);
     require<ShapeError>(lengths.empty() || static_cast<Index>(lengths.size()) == batch_size(),
                         "tokens: {} lengths for {} rows", lengths.size(), batch_size());
     for (std::size_t b = 0; b < lengths.size(); ++b)
-      require<ShapeError>(lengths[b] >= 0 && lengths[b] <= time(),
-                          "tokens: length {} of row {} in {}", lengths[b], b, shape);
+      require<ShapeError>(lengths[b] >= 0 && lengths[b] <= time(), "tokens: length {} of row {} in {}", lengths[b], b,
+                          shape);
   }
 };
 

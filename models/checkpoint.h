@@ -49,8 +49,8 @@ class Checkpoint {
   template <Real T>
   Tensor<T> fitting(const std::string& name, const Shape& shape) const {
     Tensor<T> tensor = file_.get<T>(name);
-    require<FileError>(shape_of(tensor) == shape, "checkpoint: entry {} has shape {}, {} is needed", name, shape_of(tensor),
-                       shape);
+    require<FileError>(shape_of(tensor) == shape, "checkpoint: entry {} has shape {}, {} is needed", name,
+                       shape_of(tensor), shape);
     return tensor;
   }
   Safetensors file_;

@@ -15,12 +15,10 @@ std::uint64_t key(std::uint32_t prefix, std::int32_t id) {
 
 NGram::NGram(int order, Index vocabulary_size, std::span<const std::int32_t> train)
     : order_(order), vocabulary_(vocabulary_size) {
-  require<ValueError>(order >= 1 && order <= max_order, "ngram: order {} is not in 1 to {}", order,
-                      int{max_order});
-  require<ValueError>(vocabulary_size >= 1 && vocabulary_size <= INT32_MAX,
-                      "ngram: a vocabulary of {} symbols", vocabulary_size);
-  require<ValueError>(!train.empty() && train.size() < none, "ngram: a training text of {} ids",
-                      train.size());
+  require<ValueError>(order >= 1 && order <= max_order, "ngram: order {} is not in 1 to {}", order, int{max_order});
+  require<ValueError>(vocabulary_size >= 1 && vocabulary_size <= INT32_MAX, "ngram: a vocabulary of {} symbols",
+                      vocabulary_size);
+  require<ValueError>(!train.empty() && train.size() < none, "ngram: a training text of {} ids", train.size());
   for (const std::int32_t id : train) check(id);
   count(train);
   for (const std::uint32_t c : levels_[1].counts) unigrams_ += c;
@@ -43,8 +41,8 @@ void NGram::count(std::span<const std::int32_t> train) {
     last[1] = static_cast<Node>(train[i]);
     for (std::size_t m = 2; m <= longest; ++m) {
       Level& level = levels_[m];
-      const auto [place, is_new] = level.children.try_emplace(
-          key(before[m - 1], train[i]), static_cast<Node>(level.counts.size()));
+      const auto [place, is_new] =
+          level.children.try_emplace(key(before[m - 1], train[i]), static_cast<Node>(level.counts.size()));
       last[m] = place->second;
       if (!is_new) continue;
       level.counts.push_back(0);
@@ -95,8 +93,8 @@ NGram::Node NGram::child(int length, Node prefix, std::int32_t id) const {
 double NGram::advance(Suffixes& suffixes, std::int32_t id) const {
   check(id);
   const Suffixes before = suffixes;
-  double p = (levels_[1].counts[static_cast<std::size_t>(id)] + 0.5) /
-             (unigrams_ + 0.5 * static_cast<double>(vocabulary_));
+  double p =
+      (levels_[1].counts[static_cast<std::size_t>(id)] + 0.5) / (unigrams_ + 0.5 * static_cast<double>(vocabulary_));
   suffixes[1] = static_cast<Node>(id);
   for (int length = 2; length <= order_; ++length) {
     const auto m = static_cast<std::size_t>(length);

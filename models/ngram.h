@@ -45,8 +45,7 @@ class NGram {
 
   /// All n-grams of one length.
   struct Level {
-    std::unordered_map<std::uint64_t, Node>
-        children;  // (node of the prefix, last id); unused for single ids
+    std::unordered_map<std::uint64_t, Node> children;  // (node of the prefix, last id); unused for single ids
     std::vector<std::uint32_t> counts;
     std::array<double, 4> discounts{};  // by count, the last for 3 and more
     std::vector<double> totals;         // of the counts of the n-grams that start with this one

@@ -16,8 +16,7 @@ void print(std::FILE* to, const std::string& text) {
 
 nlohmann::ordered_json to_json(const Fields& fields) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : fields)
-    std::visit([&](const auto& v) { object[name] = v; }, value);
+  for (const auto& [name, value] : fields) std::visit([&](const auto& v) { object[name] = v; }, value);
   return object;
 }
 
@@ -45,7 +44,8 @@ void Report::progress(const std::string& text) {
 
 void Report::result(const Fields& fields) {
   end_progress();
-  if (json_) return print(stdout, to_json(fields).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  if (json_)
+    return print(stdout, to_json(fields).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   std::string line;
   for (const auto& [name, value] : fields) {
     line += (line.empty() ? "" : "  ") + name + " ";

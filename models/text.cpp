@@ -1,104 +1,23 @@
 #include <unroll/models/text.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 namespace unroll::inline UNROLL_ISA {
 
 namespace {
 
-constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
-
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-/// Bytes of the character at the front of `text`, 0 when it is not well formed (Unicode 15, table
-/// 3-7).
-std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned lead = byte(0), second = byte(1);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4 || !tail(1)) return 0;
-  if (lead < 0xE0) return 2;
-  if (lead < 0xF0) {
-    const bool overlong = lead == 0xE0 && second < 0xA0, surrogate = lead == 0xED && second >= 0xA0;
-    return overlong || surrogate || !tail(2) ? 0 : 3;
-  }
-  const bool overlong = lead == 0xF0 && second < 0x90, beyond = lead == 0xF4 && second >= 0x90;
-  return overlong || beyond || !tail(2) || !tail(3) ? 0 : 4;
-}
-
-std::uint32_t code_point(std::string_view character) {
-  static constexpr std::array<std::uint32_t, 5> lead_mask{0, 0x7F, 0x1F, 0x0F, 0x07};
-  std::uint32_t code = static_cast<unsigned char>(character[0]) & lead_mask[character.size()];
-  for (const char c : character.substr(1))
-    code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
-  return code;
-}
-
-/// Calls f(symbol, byte offset) for each character.
-template <class F>
-void for_each_character(std::string_view text, std::string_view where, F&& f) {
-  for (std::size_t offset = 0; offset < text.size();) {
-    const std::size_t n = character_length(text.substr(offset));
-    require<FileError>(n > 0, "{}: invalid UTF-8 at byte {}", where, offset);
-    f(text.substr(offset, n), offset);
-    offset += n;
-  }
-}
-
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-/// Calls f(symbol, byte offset) for each word and line end.
-template <class F>
-void for_each_word(std::string_view text, std::string_view where, F&& f) {
-  for_each_character(text, where, [](std::string_view, std::size_t) {});
-  for (std::size_t offset = 0; offset < text.size();) {
-    std::size_t end = offset;
-    while (end < text.size() && !is_blank(text[end])) ++end;
-    if (end > offset) {
-      f(text.substr(offset, end - offset), offset);
-    } else {
-      if (text[end] == '\n') f(Vocabulary::line_end, offset);
-      ++end;
-    }
-    offset = end;
-  }
-}
-
-template <class F>
-void for_each_symbol(bool words, std::string_view text, std::string_view where, F&& f) {
-  if (words)
-    for_each_word(text, where, f);
-  else
-    for_each_character(text, where, f);
-}
-
-/// A symbol as messages show it: quoted, a character also by its code point.
-std::string shown(std::string_view symbol) {
-  constexpr std::size_t longest = 40;
-  if (symbol.empty() || character_length(symbol) != symbol.size())
-    return fmt::format("'{}'", symbol.substr(0, longest));
-  const std::uint32_t code = code_point(symbol);
-  const bool control = code < 0x20 || (code >= 0x7F && code < 0xA0);
-  return control ? fmt::format("U+{:04X}", code) : fmt::format("'{}' (U+{:04X})", symbol, code);
-}
 
 std::string read_file(const std::filesystem::path& path, std::uintmax_t max_bytes) {
   const std::string name = path.string();
   std::error_code ignored;
-  require<FileError>(!std::filesystem::is_directory(path, ignored), "text: {} is a directory",
-                     name);
+  require<FileError>(!std::filesystem::is_directory(path, ignored), "text: {} is a directory", name);
   require<FileError>(std::filesystem::exists(path, ignored), "text: {} does not exist", name);
   std::ifstream file(path, std::ios::binary);
   require<FileError>(file.is_open(), "text: {} cannot be opened", name);
   const auto check_size = [&](std::uintmax_t bytes) {
-    require<FileError>(bytes <= max_bytes, "text: {} is larger than the limit of {} bytes", name,
-                       max_bytes);
+    require<FileError>(bytes <= max_bytes, "text: {} is larger than the limit of {} bytes", name, max_bytes);
   };
   std::string content;
   const std::uintmax_t size = std::filesystem::file_size(path, ignored);
@@ -110,8 +29,7 @@ std::string read_file(const std::filesystem::path& path, std::uintmax_t max_byte
   while (file.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || file.gcount() > 0) {
     const std::string_view read(chunk.data(), static_cast<std::size_t>(file.gcount()));
     const std::size_t nul = read.find('\0');
-    require<FileError>(nul == read.npos, "text: {} looks binary: byte {} is NUL", name,
-                       content.size() + nul);
+    require<FileError>(nul == read.npos, "text: {} looks binary: byte {} is NUL", name, content.size() + nul);
     check_size(content.size() + read.size());
     content += read;
   }
@@ -130,181 +48,12 @@ std::string checked(std::string content, bool words, std::string_view name) {
 
 }  // namespace
 
-Vocabulary::Vocabulary(bool words, std::vector<std::string> symbols)
-    : words_(words), symbols_(std::move(symbols)) {
-  ids_.reserve(symbols_.size());
-  for (std::size_t i = 0; i < symbols_.size(); ++i)
-    ids_.emplace(symbols_[i], static_cast<std::int32_t>(i));
-  unknown_ = find(unknown_symbol);
-}
-
-Vocabulary Vocabulary::characters(std::string_view text, bool unknown, std::string_view where) {
-  std::vector<std::string> symbols;
-  std::vector<bool> seen(0x110000);
-  for_each_character(text, where, [&](std::string_view character, std::size_t) {
-    const std::uint32_t code = code_point(character);
-    if (!seen[code]) symbols.emplace_back(character);
-    seen[code] = true;
-  });
-  std::sort(symbols.begin(), symbols.end());  // bytes of UTF-8 sort as code points do
-  if (unknown) symbols.emplace_back(unknown_symbol);
-  return Vocabulary(false, std::move(symbols));
-}
-
-Vocabulary Vocabulary::words(std::string_view text, Index limit, std::string_view where) {
-  require<ValueError>(limit >= 2 && limit <= INT32_MAX,
-                      "{}: a vocabulary of {} words; it takes 2 to {}", where, limit, INT32_MAX);
-  std::unordered_map<std::string_view, Index> counts;
-  for_each_word(text, where, [&](std::string_view word, std::size_t) { ++counts[word]; });
-  counts.erase(unknown_symbol);
-  counts.erase(line_end);
-  std::vector<std::pair<std::string_view, Index>> sorted(counts.begin(), counts.end());
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  if (sorted.size() > at(limit - 2)) sorted.resize(at(limit - 2));
-  std::vector<std::string> symbols{std::string(unknown_symbol), std::string(line_end)};
-  for (const auto& [word, count] : sorted) symbols.emplace_back(word);
-  return Vocabulary(true, std::move(symbols));
-}
-
-Vocabulary Vocabulary::characters(std::string_view text, bool unknown) {
-  return characters(text, unknown, "vocabulary");
-}
-
-Vocabulary Vocabulary::words(std::string_view text, Index limit) {
-  return words(text, limit, "vocabulary");
-}
-
-std::optional<std::int32_t> Vocabulary::find(std::string_view symbol) const {
-  const auto found = ids_.find(symbol);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
-}
-
-std::int32_t Vocabulary::id(std::string_view symbol) const {
-  const auto found = find(symbol);
-  if (!found && !unknown_) throw IndexError(fmt::format("vocabulary: no symbol {}", shown(symbol)));
-  return found ? *found : *unknown_;
-}
-
-const std::string& Vocabulary::symbol(Index id) const {
-  require<IndexError>(id >= 0 && id < size(), "vocabulary: id {} of {} symbols", id, size());
-  return symbols_[at(id)];
-}
-
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text,
-                                             std::optional<std::int32_t> replacement,
-                                             std::string_view where) const {
-  std::vector<std::int32_t> ids;
-  ids.reserve(words_ ? text.size() / 5 : text.size());
-  for_each_symbol(words_, text, where, [&](std::string_view symbol, std::size_t offset) {
-    const auto found = find(symbol);
-    if (!found && !replacement) [[unlikely]]
-      throw IndexError(
-          fmt::format("{}: character {} at position {} (byte {}) is not in the vocabulary", where,
-                      shown(symbol), ids.size(), offset));
-    ids.push_back(found ? *found : *replacement);
-  });
-  return ids;
-}
-
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text) const {
-  return encode(text, unknown_, "vocabulary");
-}
-
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text,
-                                             std::int32_t replacement) const {
-  return encode(text, std::optional(replacement), "vocabulary");
-}
-
-Index Vocabulary::count_unknown(std::string_view text) const {
-  Index count = 0;
-  for_each_symbol(words_, text, "vocabulary",
-                  [&](std::string_view symbol, std::size_t) { count += !find(symbol); });
-  return count;
-}
-
-std::string Vocabulary::decode(std::span<const std::int32_t> ids) const {
-  std::string text;
-  for (const std::int32_t id : ids) {
-    if (id == -1) continue;
-    const std::string_view s = symbol(id);
-    if (!words_) {
-      text += id == unknown_ ? replacement_character : s;
-    } else if (s == line_end) {
-      text += '\n';
-    } else {
-      if (!text.empty() && text.back() != '\n') text += ' ';
-      text += s;
-    }
-  }
-  return text;
-}
-
-std::string Vocabulary::to_json() const {
-  if (words_) return nlohmann::json{{"words", symbols_}}.dump();
-  std::string characters;
-  for (const std::string& symbol : symbols_)
-    if (symbol != unknown_symbol) characters += symbol;
-  return nlohmann::json{{"characters", characters}, {"unknown", unknown_.has_value()}}.dump();
-}
-
-Vocabulary Vocabulary::from_json(std::string_view json) {
-  nlohmann::json document;
-  try {
-    document = nlohmann::json::parse(json);
-  } catch (const nlohmann::json::parse_error& e) {
-    throw FileError(fmt::format("vocabulary: invalid JSON at byte {}", e.byte));
-  } catch (const nlohmann::json::exception&) { throw FileError("vocabulary: invalid JSON"); }
-  const auto member = [&](const char* name) -> const nlohmann::json* {
-    const auto found = document.find(name);
-    return found == document.end() ? nullptr : &*found;
-  };
-  require<FileError>(document.is_object(), "vocabulary: the JSON is not an object");
-  const auto *characters = member("characters"), *words = member("words");
-  require<FileError>((characters == nullptr) != (words == nullptr),
-                     "vocabulary: the JSON should have either characters or words");
-  std::vector<std::string> symbols;
-  if (characters != nullptr) {
-    const auto* unknown = member("unknown");
-    require<FileError>(characters->is_string(), "vocabulary: characters should be a string");
-    require<FileError>(unknown == nullptr || unknown->is_boolean(),
-                       "vocabulary: unknown should be true or false");
-    for_each_character(characters->get_ref<const std::string&>(), "vocabulary",
-                       [&](std::string_view c, std::size_t) { symbols.emplace_back(c); });
-    if (unknown != nullptr && unknown->get<bool>()) symbols.emplace_back(unknown_symbol);
-  } else {
-    require<FileError>(words->is_array(), "vocabulary: words should be an array");
-    for (const auto& word : *words) {
-      require<FileError>(word.is_string(), "vocabulary: word {} is not a string", symbols.size());
-      symbols.push_back(word.get<std::string>());
-      const std::string& s = symbols.back();
-      require<FileError>(!s.empty() && std::none_of(s.begin(), s.end(), is_blank),
-                         "vocabulary: word {} is empty or has white space", symbols.size() - 1);
-    }
-    require<FileError>(
-        symbols.size() >= 2 && symbols[0] == unknown_symbol && symbols[1] == line_end,
-        "vocabulary: the first words should be {} and {}", unknown_symbol, line_end);
-  }
-  require<FileError>(!symbols.empty() && symbols.size() <= INT32_MAX, "vocabulary: {} symbols",
-                     symbols.size());
-  Vocabulary vocabulary(words != nullptr, std::move(symbols));
-  for (std::size_t i = 0; i < vocabulary.symbols_.size(); ++i)
-    if (const std::string& s = vocabulary.symbols_[i];
-        vocabulary.find(s) != static_cast<std::int32_t>(i))
-      throw FileError(fmt::format("vocabulary: symbol {} is there twice", shown(s)));
-  return vocabulary;
-}
-
-Windows::Windows(std::shared_ptr<const std::vector<std::int32_t>> storage,
-                 std::span<const std::int32_t> ids, const WindowOptions& options,
-                 std::string_view name)
+Windows::Windows(std::shared_ptr<const std::vector<std::int32_t>> storage, std::span<const std::int32_t> ids,
+                 const WindowOptions& options, std::string_view name)
     : storage_(std::move(storage)), ids_(ids), batch_(options.batch), steps_(options.steps) {
-  require<ValueError>(batch_ > 0 && steps_ > 0, "windows: batch {} and steps {} should be positive",
-                      batch_, steps_);
+  require<ValueError>(batch_ > 0 && steps_ > 0, "windows: batch {} and steps {} should be positive", batch_, steps_);
   const auto predicted = static_cast<Index>(ids.size()) - 1;
-  require<ValueError>(predicted >= batch_,
-                      "windows: {} has {} symbols, too few for {} lanes and their targets", name,
+  require<ValueError>(predicted >= batch_, "windows: {} has {} symbols, too few for {} lanes and their targets", name,
                       ids.size(), batch_);
   lane_ = predicted / batch_;
 }
@@ -334,17 +83,14 @@ Window Windows::operator[](Index k) const {
 
 Windows::Iterator Windows::begin() const { return Iterator(*this); }
 
-Windows::Iterator::Iterator(Windows windows) : windows_(std::move(windows)) {
-  windows_.fill(0, window_);
-}
+Windows::Iterator::Iterator(Windows windows) : windows_(std::move(windows)) { windows_.fill(0, window_); }
 
 Windows::Iterator& Windows::Iterator::operator++() {
   if (++k_ < windows_.count()) windows_.fill(k_, window_);
   return *this;
 }
 
-Text::Text(std::string name, std::shared_ptr<const Vocabulary> symbols,
-           std::vector<std::int32_t> ids)
+Text::Text(std::string name, std::shared_ptr<const Vocabulary> symbols, std::vector<std::int32_t> ids)
     : name_(std::move(name)),
       symbols_(std::move(symbols)),
       storage_(std::make_shared<const std::vector<std::int32_t>>(std::move(ids))),
@@ -357,9 +103,9 @@ std::string read_text(const std::filesystem::path& path, std::uintmax_t max_byte
 Text Text::of(std::string content, const TextOptions& options, std::string name) {
   content = checked(std::move(content), options.words, name);
   const std::string where = "text: " + name;
-  auto symbols = std::make_shared<const Vocabulary>(
-      options.words ? Vocabulary::words(content, options.max_words, where)
-                    : Vocabulary::characters(content, options.unknown, where));
+  auto symbols =
+      std::make_shared<const Vocabulary>(options.words ? Vocabulary::words(content, options.max_words, where)
+                                                       : Vocabulary::characters(content, options.unknown, where));
   auto ids = symbols->encode(content, symbols->unknown(), where);
   Text text(std::move(name), std::move(symbols), std::move(ids));
   if (options.words) {
@@ -379,8 +125,7 @@ Text Text::read(const std::filesystem::path& path, const TextOptions& options) {
   return of(read_file(path, options.max_bytes), options, path.string());
 }
 
-Text Text::read(const std::filesystem::path& path, const Vocabulary& vocabulary,
-                std::uintmax_t max_bytes) {
+Text Text::read(const std::filesystem::path& path, const Vocabulary& vocabulary, std::uintmax_t max_bytes) {
   return of(read_file(path, max_bytes), vocabulary, path.string());
 }
 
@@ -396,29 +141,23 @@ Text Text::part(std::size_t first, std::size_t count) const {
 }
 
 std::pair<Text, Text> Text::split(double held_out) const {
-  require<ValueError>(held_out > 0 && held_out < 1,
-                      "split: the share held out should be between 0 and 1, not {}", held_out);
-  const auto tail = static_cast<std::size_t>(held_out * static_cast<double>(ids_.size()));
-  require<ValueError>(tail > 0 && tail < ids_.size(),
-                      "split: {} has {} symbols, too few to hold out {}", name_, ids_.size(),
+  require<ValueError>(held_out > 0 && held_out < 1, "split: the share held out should be between 0 and 1, not {}",
                       held_out);
+  const auto tail = static_cast<std::size_t>(held_out * static_cast<double>(ids_.size()));
+  require<ValueError>(tail > 0 && tail < ids_.size(), "split: {} has {} symbols, too few to hold out {}", name_,
+                      ids_.size(), held_out);
   const std::size_t head = ids_.size() - tail;
   Text whole = *this;
   if (source_ != nullptr) {
-    std::size_t count = 0, cut = 0;
-    for_each_word(*source_, "split", [&](std::string_view, std::size_t offset) {
-      if (count++ == head) cut = offset;
-    });
-    auto symbols = std::make_shared<const Vocabulary>(
-        Vocabulary::words(std::string_view(*source_).substr(0, cut), max_words_));
+    const std::size_t cut = detail::word_offset(*source_, head);
+    auto symbols =
+        std::make_shared<const Vocabulary>(Vocabulary::words(std::string_view(*source_).substr(0, cut), max_words_));
     auto ids = symbols->encode(*source_);
     whole = Text(name_, std::move(symbols), std::move(ids));
   }
   return {whole.part(0, head), whole.part(head, tail)};
 }
 
-Windows Text::windows(const WindowOptions& options) const {
-  return Windows(storage_, ids_, options, name_);
-}
+Windows Text::windows(const WindowOptions& options) const { return Windows(storage_, ids_, options, name_); }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -15,10 +15,10 @@ namespace {
 /// Numbers that hold for one parameter in one step.
 template <Real T>
 struct Scales {
-  T rate, decay;          // of this parameter
-  T clip_scale;           // what gradients are multiplied by
-  T clip_value;           // 0: none
-  T a, b, c, d;           // what the method makes of its options
+  T rate, decay;  // of this parameter
+  T clip_scale;   // what gradients are multiplied by
+  T clip_value;   // 0: none
+  T a, b, c, d;   // what the method makes of its options
 };
 
 // One element of each method: x, the gradient g, and what is kept.
@@ -128,7 +128,8 @@ void update_at(const Scales<T>& s, T* x, const T* g, const std::array<T*, N>& ke
 double sum_of_squares(const float* g, Index n) {
   // Blocks keep the float sums short.
   double total = 0;
-  for (Index i = 0; i < n; i += 1024) total += static_cast<double>(simd::dot(g + i, g + i, std::min<Index>(1024, n - i)));
+  for (Index i = 0; i < n; i += 1024)
+    total += static_cast<double>(simd::dot(g + i, g + i, std::min<Index>(1024, n - i)));
   return total;
 }
 double sum_of_squares(const double* g, Index n) { return simd::dot(g, g, n); }
@@ -161,7 +162,8 @@ double Optimizer<T, Method>::step() {
   for (const Entry& e : entries_) {
     if (e.parameter->frozen() || e.parameter->gradient().empty()) continue;
     const T* const g = e.parameter->gradient().data();
-    e.parameter->gradient().for_each_run([&](Index offset, Index count) { squares += sum_of_squares(g + offset, count); });
+    e.parameter->gradient().for_each_run(
+        [&](Index offset, Index count) { squares += sum_of_squares(g + offset, count); });
   }
   const double norm = std::sqrt(squares);
   if (!std::isfinite(norm)) {

@@ -35,8 +35,8 @@ class Optimizer {
   /// Throws ValueError for an option outside its domain and for a parameter that is listed twice.
   Optimizer(std::vector<ParameterGroup<T>> groups, const Options& options = {});
 
-  /// Clips, updates every parameter that has a gradient and is not frozen, and clears the gradients. Returns the Euclidean
-  /// norm of all gradients before clipping; when that is not finite nothing is updated.
+  /// Clips, updates every parameter that has a gradient and is not frozen, and clears the gradients. Returns the
+  /// Euclidean norm of all gradients before clipping; when that is not finite nothing is updated.
   double step();
   /// Forgets gradients without a step.
   void clear_gradients();

@@ -36,7 +36,8 @@ struct Copier {
   GRU<> rnn;
   Linear<> head;
 
-  Copier(Index symbols, Index width, Rng& rng) : embed(symbols + 1, 8, rng), rnn(8, width, rng), head(width, symbols, rng) {}
+  Copier(Index symbols, Index width, Rng& rng)
+      : embed(symbols + 1, 8, rng), rnn(8, width, rng), head(width, symbols, rng) {}
   Var<float> loss(Tape<>& tape, const Tokens& inputs, const Tokens& targets) const {
     return cross_entropy(head(rnn(embed(tape, inputs))), targets);
   }
@@ -45,7 +46,8 @@ struct Copier {
 
 /// Four symbols, then four blanks (the last id) during which they are to be repeated; nothing is asked before.
 std::pair<Tokens, Tokens> copy_task(Index symbols, Index batch, Rng& rng) {
-  Tokens inputs({8, batch}, std::vector<std::int32_t>(static_cast<std::size_t>(8 * batch), static_cast<std::int32_t>(symbols)));
+  Tokens inputs({8, batch},
+                std::vector<std::int32_t>(static_cast<std::size_t>(8 * batch), static_cast<std::int32_t>(symbols)));
   Tokens targets({8, batch}, std::vector<std::int32_t>(static_cast<std::size_t>(8 * batch), -1));
   for (Index i = 0; i < 4 * batch; ++i) {
     const auto id = static_cast<std::int32_t>(rng.below(symbols));
@@ -67,7 +69,8 @@ TEST_CASE("tiny: a tape differentiates what was computed on it") {
 
 TEST_CASE("tiny: a formula is one node, whatever its size") {
   Tape<double> tape;
-  const auto a = tape.variable(xt::xarray<double>{{1, 2, 3}, {4, 5, 6}}), b = tape.variable(xt::xarray<double>{1, 0, -1});
+  const auto a = tape.variable(xt::xarray<double>{{1, 2, 3}, {4, 5, 6}}),
+             b = tape.variable(xt::xarray<double>{1, 0, -1});
   const auto before = tape.size();
   const Var<double> y = tanh(a * b + 1) * sigmoid(a) - b;
   CHECK(tape.size() == before + 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -28,6 +29,21 @@ double slope(F f, double step) {
   const double a = f(step) - f(-step), b = f(2 * step) - f(-2 * step);
   return (8 * a - b) / (12 * step);
 }
+
+/// Puts the value of a parameter back, whatever happens.
+class Kept {
+ public:
+  explicit Kept(Parameter<double>& p) : parameter_(&p), value_(p.value()) {}
+  Kept(Kept&& other) noexcept : parameter_(std::exchange(other.parameter_, nullptr)), value_(std::move(other.value_)) {}
+  ~Kept() {
+    if (parameter_ != nullptr) std::copy(value_.begin(), value_.end(), parameter_->edit().begin());
+  }
+  const Tensor<double>& value() const { return value_; }
+
+ private:
+  Parameter<double>* parameter_;
+  Tensor<double> value_;
+};
 
 class Checker {
  public:
@@ -92,17 +108,17 @@ class Checker {
     for (const double g : analytic_[i]) scale = std::max(scale, std::abs(g));
     const Index size = p.shape().size();
     const Index count = std::min(size, options_.most_entries);
+    const Kept kept(p);
     for (Index k = 0; k < count; ++k) {
       const Index at = count == size ? k : rng_.below(size);
       const double x = p.value().data()[at], step = step_for(x);
       const double numeric = slope(
           [&](double s) {
             p.edit().data()[at] = x + s;
-            const double v = evaluate(loss_, options_.seed);
-            p.edit().data()[at] = x;
-            return v;
+            return evaluate(loss_, options_.seed);
           },
           step);
+      p.edit().data()[at] = x;
       const double analytic = analytic_[i].data()[at];
       const double error = relative(analytic, numeric, scale, step);
       ++report_.entries;
@@ -112,11 +128,12 @@ class Checker {
   }
 
   void check_projection(int k) {
-    std::vector<Tensor<double>> before, direction;
+    std::vector<Kept> before;
+    std::vector<Tensor<double>> direction;
     double analytic = 0, scale = 0, length = 0;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      before.push_back(parameters_[i]->value());
-      direction.push_back(before.back());
+      before.emplace_back(*parameters_[i]);
+      direction.push_back(before.back().value());
       for (double& d : direction.back()) {
         d = parameters_[i]->frozen() ? 0 : rng_.normal();
         length += d * d;
@@ -124,7 +141,7 @@ class Checker {
     }
     length = std::sqrt(std::max(length, 1e-300));
     for (std::size_t i = 0; i < parameters_.size(); ++i)
-      for (std::size_t j = 0; j < before[i].size(); ++j) {
+      for (std::size_t j = 0; j < direction[i].size(); ++j) {
         direction[i].data()[j] /= length;
         const double term = direction[i].data()[j] * analytic_[i].data()[j];
         analytic += term;
@@ -135,13 +152,12 @@ class Checker {
         [&](double s) {
           for (std::size_t i = 0; i < parameters_.size(); ++i) {
             Tensor<double>& value = parameters_[i]->edit();
-            for (std::size_t j = 0; j < before[i].size(); ++j)
-              value.data()[j] = before[i].data()[j] + s * direction[i].data()[j];
+            for (std::size_t j = 0; j < value.size(); ++j)
+              value.data()[j] = before[i].value().data()[j] + s * direction[i].data()[j];
           }
           return evaluate(loss_, options_.seed);
         },
         step);
-    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i]->edit() = before[i];
     const double error = relative(analytic, numeric, scale, step);
     report_.worst_projection = std::max(report_.worst_projection, error);
     if (error > options_.tolerance)
@@ -167,9 +183,10 @@ class Checker {
 }  // namespace
 
 std::string GradientReport::text() const {
-  std::string text = fmt::format("{}: {} entries compared, worst {} at {}: analytic {:.12g}, numeric {:.12g} ({:.2g})\n",
-                                 passed ? "gradients agree" : "gradients DISAGREE", entries, worst.parameter, worst.index,
-                                 worst.analytic, worst.numeric, worst.error);
+  std::string text =
+      fmt::format("{}: {} entries compared, worst {} at {}: analytic {:.12g}, numeric {:.12g} ({:.2g})\n",
+                  passed ? "gradients agree" : "gradients DISAGREE", entries, worst.parameter, worst.index,
+                  worst.analytic, worst.numeric, worst.error);
   for (const std::string& p : problems) text += "  " + p + "\n";
   return text;
 }

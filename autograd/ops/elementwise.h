@@ -274,9 +274,7 @@ struct Pow {
     if (p == 1) return x;
     const V size = math::exp(V(scalar_t<V>(p)) * math::log(math::abs(x)));
     const bool whole = p == std::trunc(p);
-    const V below = !whole                ? V(std::numeric_limits<scalar_t<V>>::quiet_NaN())
-                    : std::fmod(p, 2) == 0 ? size
-                                           : -size;
+    const V below = !whole ? V(std::numeric_limits<scalar_t<V>>::quiet_NaN()) : std::fmod(p, 2) == 0 ? size : -size;
     return math::select(x < V(0), below, size);
   }
 };
@@ -290,8 +288,7 @@ struct Clamp {
   }
   template <class V>
   V backward(V dy, V x, V) const {
-    return math::select(x < V(scalar_t<V>(low)), V(0),
-                        math::select(x > V(scalar_t<V>(high)), V(0), dy));
+    return math::select(x < V(scalar_t<V>(low)), V(0), math::select(x > V(scalar_t<V>(high)), V(0), dy));
   }
 };
 
@@ -584,11 +581,13 @@ auto where(const C& condition, const A& a, const B& b) {
 }
 template <Operand C, Operand A, Numeric N>
 auto where(const C& condition, const A& a, N b) {
-  return apply(rules::Where{}, condition, a, detail::Number<typename A::scalar>{{}, static_cast<typename A::scalar>(b)});
+  return apply(rules::Where{}, condition, a,
+               detail::Number<typename A::scalar>{{}, static_cast<typename A::scalar>(b)});
 }
 template <Operand C, Numeric N, Operand B>
 auto where(const C& condition, N a, const B& b) {
-  return apply(rules::Where{}, condition, detail::Number<typename B::scalar>{{}, static_cast<typename B::scalar>(a)}, b);
+  return apply(rules::Where{}, condition, detail::Number<typename B::scalar>{{}, static_cast<typename B::scalar>(a)},
+               b);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -133,12 +133,8 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
     a.collect(out);
     b.collect(out + A::leaves);
   }
-  static Shape extents(const Shape* leaf) {
-    return broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name);
-  }
-  static std::string describe() {
-    return std::string(F::name) + "(" + A::describe() + ", " + B::describe() + ")";
-  }
+  static Shape extents(const Shape* leaf) { return broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name); }
+  static std::string describe() { return std::string(F::name) + "(" + A::describe() + ", " + B::describe() + ")"; }
 
   template <class V>
   struct Trace {
@@ -242,7 +238,7 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
 template <Real T>
 struct Walk {
   const T* value;
-  T* grad;  // null: nobody wants it
+  T* grad;                                   // null: nobody wants it
   std::array<Index, Shape::max_rank> steps;  // elements to the next index of each leading axis of the result
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
 };
@@ -321,7 +317,8 @@ struct Tail {
   void add_to(std::span<const Walk<T>> row, Index j, Index count) const {
     for (std::size_t i = 0; i < N; ++i)
       if (row[i].grad != nullptr)
-        for (Index k = 0; k < count; ++k) row[i].grad[row[i].is_vector ? j + k : 0] += grads[i][static_cast<std::size_t>(k)];
+        for (Index k = 0; k < count; ++k)
+          row[i].grad[row[i].is_vector ? j + k : 0] += grads[i][static_cast<std::size_t>(k)];
   }
 };
 
@@ -435,9 +432,7 @@ Var<typename E::scalar> record_formula(const E& formula) {
     Shape shape;
     try {
       shape = E::extents(shapes.data());
-    } catch (const ShapeError& error) {
-      throw ShapeError(tape->located(error.what(), vars));
-    }
+    } catch (const ShapeError& error) { throw ShapeError(tape->located(error.what(), vars)); }
     const Var<T> y = tape->append(FormulaRule<E>::op, shape, vars);
     const FormulaRule<E> rule{e};
     rule.forward(y, vars);
@@ -467,8 +462,7 @@ template <class T>
 inline constexpr bool is_handle<Parameter<T>> = true;
 
 extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, bool);
-extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
-                             bool);
+extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>, bool);
 
 }  // namespace detail
 
@@ -488,8 +482,8 @@ auto apply(F f, const A& a) {
 template <class F, Operand A, Operand B>
 auto apply(F f, const A& a, const B& b) {
   static_assert(std::same_as<typename A::scalar, typename B::scalar>, "float and double do not mix");
-  return detail::Binary<F, decltype(detail::operand(a)), decltype(detail::operand(b))>(
-      f, detail::operand(a), detail::operand(b));
+  return detail::Binary<F, decltype(detail::operand(a)), decltype(detail::operand(b))>(f, detail::operand(a),
+                                                                                       detail::operand(b));
 }
 template <class F, Operand A, Numeric N>
 auto apply(F f, const A& a, N n) {
@@ -503,9 +497,8 @@ auto apply(F f, N n, const B& b) {
 }
 template <class F, Operand A, Operand B, Operand C>
 auto apply(F f, const A& a, const B& b, const C& c) {
-  return detail::Ternary<F, decltype(detail::operand(a)), decltype(detail::operand(b)),
-                         decltype(detail::operand(c))>(f, detail::operand(a), detail::operand(b),
-                                                       detail::operand(c));
+  return detail::Ternary<F, decltype(detail::operand(a)), decltype(detail::operand(b)), decltype(detail::operand(c))>(
+      f, detail::operand(a), detail::operand(b), detail::operand(c));
 }
 
 /// The value of an operand that knows its tape; a formula is computed.

@@ -266,9 +266,9 @@ template <Real T>
 Var<T> gather_rows(Var<T> x, std::span<const Index> rows, const Shape& shape) {
   Tape<T>& tape = x.tape();
   const Shape from = tape.checked(x, "gather_rows").shape;
-  tape.template require<ShapeError>(
-      shape.rank() >= 1 && from.rank() >= 1 && shape.cols() == from.cols() && shape.rows() == static_cast<Index>(rows.size()),
-      "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
+  tape.template require<ShapeError>(shape.rank() >= 1 && from.rank() >= 1 && shape.cols() == from.cols() &&
+                                        shape.rows() == static_cast<Index>(rows.size()),
+                                    "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
   for (const Index r : rows)
     tape.template require<IndexError>(r >= -1 && r < from.rows(), "gather_rows: row {} is outside {}", r, from);
   const auto kept = tape.keep(rows);
@@ -293,17 +293,17 @@ Var<T> stop_gradient(Var<T> x) {
   return x.tape().detach(x);
 }
 
-#define UNROLL_INSTANTIATE(T)                                                        \
-  template Var<T> contiguous(Var<T>);                                                \
-  template Var<T> reshape(Var<T>, const Shape&);                                     \
-  template Var<T> transpose(Var<T>, int, int);                                       \
-  template Var<T> slice(Var<T>, int, Index, Index);                                  \
-  template Var<T> broadcast_to(Var<T>, const Shape&);                                \
-  template Var<T> reverse(Var<T>, int);                                              \
-  template Var<T> concat(std::span<const Var<T>>, int);                              \
-  template Var<T> stack(std::span<const Var<T>>);                                    \
-  template Var<T> gather_rows(Var<T>, std::span<const Index>, const Shape&);         \
-  template Var<T> pick(Var<T>, std::span<const std::int32_t>);                       \
+#define UNROLL_INSTANTIATE(T)                                                \
+  template Var<T> contiguous(Var<T>);                                        \
+  template Var<T> reshape(Var<T>, const Shape&);                             \
+  template Var<T> transpose(Var<T>, int, int);                               \
+  template Var<T> slice(Var<T>, int, Index, Index);                          \
+  template Var<T> broadcast_to(Var<T>, const Shape&);                        \
+  template Var<T> reverse(Var<T>, int);                                      \
+  template Var<T> concat(std::span<const Var<T>>, int);                      \
+  template Var<T> stack(std::span<const Var<T>>);                            \
+  template Var<T> gather_rows(Var<T>, std::span<const Index>, const Shape&); \
+  template Var<T> pick(Var<T>, std::span<const std::int32_t>);               \
   template Var<T> stop_gradient(Var<T>);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -149,8 +149,8 @@ auto reverse_time(const X& x, std::span<const Index> lengths) {
   }
   if (shape.rank() == 3) return detail::gather_rows(v, rows, shape);
   const Index features = batch == 0 || time == 0 ? 0 : shape.size() / (time * batch);
-  return detail::reshape(detail::gather_rows(detail::reshape(v, {time, batch, features}), rows, {time, batch, features}),
-                         shape);
+  return detail::reshape(
+      detail::gather_rows(detail::reshape(v, {time, batch, features}), rows, {time, batch, features}), shape);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -40,15 +40,19 @@ Var<T> lookup(Tape<T>& tape, const Parameter<T>& table, std::span<const std::int
     if (!ok) [[unlikely]]
       throw E(tape.located(message(), inputs));
   };
-  check(table.shape().rank() == 2, [&] { return fmt::format("lookup: a table [entries, width] is needed, not {}", table.shape()); },
-        std::type_identity<ShapeError>{});
-  check(static_cast<Index>(ids.size()) == ids_shape.size(),
-        [&] { return fmt::format("lookup: {} ids for the shape {}", ids.size(), ids_shape); },
-        std::type_identity<ShapeError>{});
+  check(
+      table.shape().rank() == 2,
+      [&] { return fmt::format("lookup: a table [entries, width] is needed, not {}", table.shape()); },
+      std::type_identity<ShapeError>{});
+  check(
+      static_cast<Index>(ids.size()) == ids_shape.size(),
+      [&] { return fmt::format("lookup: {} ids for the shape {}", ids.size(), ids_shape); },
+      std::type_identity<ShapeError>{});
   for (const std::int32_t id : ids)
-    check(id >= -1 && id < table.shape()[0],
-          [&] { return fmt::format("lookup: id {} is outside a table of {} entries", id, table.shape()[0]); },
-          std::type_identity<IndexError>{});
+    check(
+        id >= -1 && id < table.shape()[0],
+        [&] { return fmt::format("lookup: id {} is outside a table of {} entries", id, table.shape()[0]); },
+        std::type_identity<IndexError>{});
   return record(ids_shape.inserted(-1, table.shape()[1]), Lookup<T>{leaf, tape.keep(ids)}, leaf);
 }
 

@@ -59,15 +59,15 @@ T row_logsumexp(const T* x, Index n) {
 template <Real T>
 Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<const std::int32_t> targets,
                          const CrossEntropyOptions& options, const Shape& shape) {
-  tape.template require<ShapeError>(rows == static_cast<Index>(targets.size()), "cross_entropy: {} targets for logits {}",
-                                    targets.size(), shape);
+  tape.template require<ShapeError>(rows == static_cast<Index>(targets.size()),
+                                    "cross_entropy: {} targets for logits {}", targets.size(), shape);
   tape.template require<ShapeError>(options.weights.empty() || static_cast<Index>(options.weights.size()) == classes,
                                     "cross_entropy: {} weights for {} classes", options.weights.size(), classes);
   tape.template require<ValueError>(options.smoothing >= 0 && options.smoothing <= 1,
                                     "cross_entropy: the smoothing {} is not in 0 .. 1", options.smoothing);
   const std::span<T> weights = tape.template room<T>(static_cast<Index>(options.weights.size()));
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<T>(options.weights[i]);
-  Targets<T> result{tape.keep(targets), weights, static_cast<T>(options.smoothing), options.ignore,
+  Targets<T> result{tape.keep(targets),      weights, static_cast<T>(options.smoothing), options.ignore,
                     static_cast<T>(classes), T(1)};
   if (!weights.empty()) result.weight_sum = simd::sum(weights.data(), classes);
   double total = 0;
@@ -75,7 +75,8 @@ Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<con
   for (std::size_t r = 0; r < targets.size(); ++r) {
     if (targets[r] == options.ignore) continue;
     tape.template require<IndexError>(targets[r] >= 0 && targets[r] < classes,
-                                      "cross_entropy: class {} of row {} is outside 0 .. {}", targets[r], r, classes - 1);
+                                      "cross_entropy: class {} of row {} is outside 0 .. {}", targets[r], r,
+                                      classes - 1);
     total += static_cast<double>(result.weight(targets[r]));
     any = true;
   }
@@ -195,7 +196,8 @@ template <Real T>
 Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const CrossEntropyOptions& options) {
   Tape<T>& tape = logits.tape();
   const Shape shape = tape.checked(logits, "cross_entropy").shape;
-  tape.template require<ShapeError>(shape.rank() >= 1, "cross_entropy: logits [..., classes] are needed, not {}", shape);
+  tape.template require<ShapeError>(shape.rank() >= 1, "cross_entropy: logits [..., classes] are needed, not {}",
+                                    shape);
   const Targets<T> checked = check_targets<T>(tape, shape.rows(), shape.cols(), targets, options, shape);
   const auto lse = tape.template room<T>(shape.rows());
   return record(Shape{}, CrossEntropy<T>{logits, checked, lse}, logits);

@@ -30,7 +30,8 @@ void run_backward(const void* rule, Var<T> y) {
 /// An axis counted from the front. Throws ShapeError naming the op.
 template <Real T>
 int axis_of(const Tape<T>& tape, const Shape& shape, int axis, const char* op) {
-  tape.template require<ShapeError>(axis >= -shape.rank() && axis < shape.rank(), "{}: no axis {} in {}", op, axis, shape);
+  tape.template require<ShapeError>(axis >= -shape.rank() && axis < shape.rank(), "{}: no axis {} in {}", op, axis,
+                                    shape);
   return shape.position(axis);
 }
 

@@ -48,8 +48,7 @@ void Arena::next_chunk(std::size_t bytes) {
   const std::size_t grown = std::clamp(capacity_, first_chunk, largest_growth);
   const std::size_t size = round_up(std::max(bytes, grown), alignment);
   if (size > SIZE_MAX / 2) throw std::bad_alloc();
-  std::unique_ptr<std::byte[], Free> memory(
-      static_cast<std::byte*>(std::aligned_alloc(alignment, 2 * size)));
+  std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(std::aligned_alloc(alignment, 2 * size)));
   if (!memory) throw std::bad_alloc();
   poison(memory.get(), 2 * size);
   chunks_.push_back({std::move(memory), size});

@@ -77,8 +77,7 @@ void Gradient<T>::add(const Gradient& other) {
     else
       simd::add_scaled(T(1), other.values_.data(), view.data, shape_.size());
   } else {
-    for (Index r : other.rows_)
-      simd::add_scaled(T(1), other.values_.data() + r * shape_.cols(), row(r), shape_.cols());
+    for (Index r : other.rows_) simd::add_scaled(T(1), other.values_.data() + r * shape_.cols(), row(r), shape_.cols());
   }
 }
 

@@ -24,8 +24,8 @@ std::string owner_of(const std::string& path, int inside) {
 }  // namespace
 
 std::string NonFinite::message() const {
-  return fmt::format("{} gave the first value that is not finite: element {} of {}{}{} (node {})", op, element,
-                     shape, place.empty() ? "" : " ", place, node);
+  return fmt::format("{} gave the first value that is not finite: element {} of {}{}{} (node {})", op, element, shape,
+                     place.empty() ? "" : " ", place, node);
 }
 
 template <Real T>
@@ -532,7 +532,7 @@ void Tape<T>::flush(std::uint32_t index) {
         run_of_b = run_of_b && extend(b, list[end].b);
         rows += list[end].a.rows;
       }
-      const auto gather = [&](View<const T> Product::* side) {
+      const auto gather = [&](View<const T> Product::*side) {
         const Index cols = (list[i].*side).cols;
         T* const to = scratch_.allocate<T>(static_cast<std::size_t>(rows * cols));
         T* row = to;

@@ -41,7 +41,7 @@ struct Node {
   const void* rule = nullptr;
   const std::uint32_t* inputs = nullptr;
   std::uint32_t input_count = 0;
-  std::uint32_t block = 0;      // allocation that holds the gradient
+  std::uint32_t block = 0;  // allocation that holds the gradient
   std::uint32_t place = 0;
   std::uint32_t leaf = 0;       // 1 + index of the parameter leaf, or 0
   std::uint32_t exclusive = 0;  // 1 + index of the exclusive slice it looks at, or 0
@@ -90,7 +90,11 @@ class Tape {
 
   /// Enters data whose gradient nobody asks for.
   template <class E>
-    requires(!Real<E> && requires(const E& e) { e.shape(); e.dimension(); })
+    requires(!Real<E> &&
+             requires(const E& e) {
+               e.shape();
+               e.dimension();
+             })
   Var<T> constant(const E& array) {
     return enter_array(array, false);
   }
@@ -98,7 +102,11 @@ class Tape {
   Var<T> constant(const Shape& shape, std::span<const T> values) { return enter(shape, values, false); }
   /// Enters data whose gradient is wanted.
   template <class E>
-    requires(!Real<E> && requires(const E& e) { e.shape(); e.dimension(); })
+    requires(!Real<E> &&
+             requires(const E& e) {
+               e.shape();
+               e.dimension();
+             })
   Var<T> variable(const E& array) {
     return enter_array(array, true);
   }

@@ -32,9 +32,7 @@ void Workers::take_tasks(std::unique_lock<std::mutex>& lock) {
     std::exception_ptr error;
     try {
       (*task_)(mine);
-    } catch (...) {
-      error = std::current_exception();
-    }
+    } catch (...) { error = std::current_exception(); }
     lock.lock();
     --running_;
     if (error && (!error_ || mine < failed_)) {

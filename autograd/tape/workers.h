@@ -12,8 +12,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Threads that wait, without spinning, for a batch of tasks. One tape per task, and results combined in the order of the
-/// tasks, make a computation that does not depend on the number of threads.
+/// Threads that wait, without spinning, for a batch of tasks. One tape per task, and results combined in the order of
+/// the tasks, make a computation that does not depend on the number of threads.
 class Workers {
  public:
   /// `threads` in all, the calling one included.

@@ -22,13 +22,11 @@ constexpr Index panel = 2 * lanes<T>;
 
 /// C tile (R rows, one panel) += A (R rows, `depth` elements) B (depth, one panel).
 template <Real T, int R>
-void tile(const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c, Index ldc, Index depth,
-          bool load_c) {
+void tile(const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c, Index ldc, Index depth, bool load_c) {
   constexpr Index w = lanes<T>;
   Batch<T> acc[R][2];
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < 2; ++v)
-      acc[r][v] = load_c ? Batch<T>::load_unaligned(c + r * ldc + v * w) : Batch<T>(T(0));
+    for (int v = 0; v < 2; ++v) acc[r][v] = load_c ? Batch<T>::load_unaligned(c + r * ldc + v * w) : Batch<T>(T(0));
   for (Index k = 0; k < depth; ++k) {
     const Batch<T> b0 = Batch<T>::load_unaligned(b + k * ldb);
     const Batch<T> b1 = Batch<T>::load_unaligned(b + k * ldb + w);
@@ -43,8 +41,8 @@ void tile(const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c, I
 }
 
 template <Real T, int R = tile_rows - 1>
-void last_rows(Index rows, const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c,
-               Index ldc, Index depth, bool load_c) {
+void last_rows(Index rows, const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c, Index ldc, Index depth,
+               bool load_c) {
   if constexpr (R > 0) {
     if (rows == R)
       tile<T, R>(a, a_row, a_depth, b, ldb, c, ldc, depth, load_c);
@@ -54,8 +52,8 @@ void last_rows(Index rows, const T* a, Index a_row, Index a_depth, const T* b, I
 }
 
 template <Real T>
-void panel_rows(Index rows, const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c,
-                Index ldc, Index depth, bool load_c) {
+void panel_rows(Index rows, const T* a, Index a_row, Index a_depth, const T* b, Index ldb, T* c, Index ldc, Index depth,
+                bool load_c) {
   Index r = 0;
   for (; r + tile_rows <= rows; r += tile_rows)
     tile<T, tile_rows>(a + r * a_row, a_row, a_depth, b, ldb, c + r * ldc, ldc, depth, load_c);
@@ -76,8 +74,7 @@ void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
     for (Index n = 0; n < c.cols; ++n) {
       T total = accumulate ? c.row(m)[n] : T(0);
       for (Index k = 0; k < depth; ++k)
-        total += (ta == Trans::yes ? a.row(k)[m] : a.row(m)[k]) *
-                 (tb == Trans::yes ? b.row(n)[k] : b.row(k)[n]);
+        total += (ta == Trans::yes ? a.row(k)[m] : a.row(m)[k]) * (tb == Trans::yes ? b.row(n)[k] : b.row(k)[n]);
       c.row(m)[n] = total;
     }
 }
@@ -101,9 +98,7 @@ void gemm_tiled(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
       } else {
         for (Index k = 0; k < depth_here; ++k)
           for (Index j = 0; j < width; ++j)
-            packed[k * width + j] = j >= cols            ? T(0)
-                                    : tb == Trans::yes ? b.row(n + j)[k0 + k]
-                                                       : b.row(k0 + k)[n + j];
+            packed[k * width + j] = j >= cols ? T(0) : tb == Trans::yes ? b.row(n + j)[k0 + k] : b.row(k0 + k)[n + j];
         panel_of_b = packed;
       }
       const T* a_block = a.data + k0 * a_depth;
@@ -159,9 +154,9 @@ void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool 
     const Index depth = ta == Trans::yes ? a.rows : a.cols;
     if (depth * c.cols >= onednn_weights && c.rows > 1) {
       const OneThread one_thread;
-      const auto status = dnnl_sgemm(ta == Trans::yes ? 'T' : 'N', tb == Trans::yes ? 'T' : 'N', c.rows,
-                                     c.cols, depth, 1.0F, a.data, a.stride, b.data, b.stride,
-                                     accumulate ? 1.0F : 0.0F, c.data, c.stride);
+      const auto status =
+          dnnl_sgemm(ta == Trans::yes ? 'T' : 'N', tb == Trans::yes ? 'T' : 'N', c.rows, c.cols, depth, 1.0F, a.data,
+                     a.stride, b.data, b.stride, accumulate ? 1.0F : 0.0F, c.data, c.stride);
       if (status == dnnl_success) return;
     }
   }

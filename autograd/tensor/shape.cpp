@@ -12,20 +12,18 @@ Shape::Shape(const Index* extents, std::size_t rank) {
   for (int i = 0; i < rank_; ++i) {
     const Index n = extents[i];
     require<ShapeError>(n >= 0, "shape: negative extent in {}", *this);
-    require<ShapeError>(n == 0 || product <= element_limit / n,
-                        "shape: the number of elements of {} overflows", *this);
+    require<ShapeError>(n == 0 || product <= element_limit / n, "shape: the number of elements of {} overflows", *this);
     if (n != 0) product *= n;
     size_ *= n;
   }
 }
 
-void Shape::no_such_axis(int axis) const {
-  throw ShapeError(fmt::format("shape: no axis {} in {}", axis, *this));
-}
+void Shape::no_such_axis(int axis) const { throw ShapeError(fmt::format("shape: no axis {} in {}", axis, *this)); }
 
 std::string Shape::text() const {
   std::string result = "[";
-  for (int i = 0; i < rank_; ++i) result += (i == 0 ? "" : ", ") + std::to_string(extents_[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < rank_; ++i)
+    result += (i == 0 ? "" : ", ") + std::to_string(extents_[static_cast<std::size_t>(i)]);
   return result + "]";
 }
 

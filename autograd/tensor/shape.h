@@ -54,12 +54,9 @@ class Shape {
   /// Such as "[2, 3]".
   std::string text() const;
 
-  std::span<const Index> extents() const {
-    return {extents_.data(), static_cast<std::size_t>(rank_)};
-  }
+  std::span<const Index> extents() const { return {extents_.data(), static_cast<std::size_t>(rank_)}; }
   friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && std::equal(a.extents_.begin(), a.extents_.begin() + a.rank_,
-                                            b.extents_.begin());
+    return a.rank_ == b.rank_ && std::equal(a.extents_.begin(), a.extents_.begin() + a.rank_, b.extents_.begin());
   }
 
  private:

@@ -49,10 +49,9 @@ using scalar_t = typename detail::ScalarOf<V>::type;
 /// The functions rules are made of, for a scalar and for a register.
 namespace math {
 
-using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::sin,
-    std::sqrt;
-using xsimd::abs, xsimd::cos, xsimd::erf, xsimd::exp, xsimd::expm1, xsimd::log, xsimd::log1p,
-    xsimd::select, xsimd::sin, xsimd::sqrt;
+using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::sin, std::sqrt;
+using xsimd::abs, xsimd::cos, xsimd::erf, xsimd::exp, xsimd::expm1, xsimd::log, xsimd::log1p, xsimd::select, xsimd::sin,
+    xsimd::sqrt;
 
 template <Real T>
 T max(T a, T b) {
@@ -154,8 +153,7 @@ void add_scaled(T a, const T* x, T* y, Index n) {
   const Batch<T> scale(a);
   Index i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>)
-    xsimd::fma(scale, Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(y + i))
-        .store_unaligned(y + i);
+    xsimd::fma(scale, Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(y + i)).store_unaligned(y + i);
   for (; i < n; ++i) y[i] = std::fma(a, x[i], y[i]);
 }
 

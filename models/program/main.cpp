@@ -66,7 +66,8 @@ struct Program {
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
-    auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")->type_name("MODEL");
+    auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
+                       ->type_name("MODEL");
     lm->callback([this, data, out, resume, epochs] {
       command = [=](Report& report) {
         if (resume->count() > 0) {
@@ -113,7 +114,8 @@ struct Program {
     CLI::App* score = add(&app, "score", "log probability of sentences, perplexity of all");
     score->add_option("model", model, "model file")->required()->type_name("MODEL");
     auto* given = score->add_option("--text", text, "a sentence, or several on lines of their own")->type_name("TEXT");
-    auto* data = score->add_option("--data", file, "a file with a sentence on each line")->type_name("FILE")->excludes(given);
+    auto* data =
+        score->add_option("--data", file, "a file with a sentence on each line")->type_name("FILE")->excludes(given);
     score->callback([this, given, data] {
       command = [=](Report& report) {
         require<ValueError>(given->count() + data->count() > 0, "score: --text TEXT or --data FILE is needed");
@@ -130,9 +132,7 @@ struct Program {
     demo->add_option("--seconds", o.seconds, "about how long to train");
     demo->add_option("--threads", o.threads, "threads");
     demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
-    demo->callback([this] {
-      command = [](Report& report) { return run_demo(o, report) ? done : interrupted; };
-    });
+    demo->callback([this] { command = [](Report& report) { return run_demo(o, report) ? done : interrupted; }; });
   }
 
   int run(int argc, char** argv) {
@@ -145,18 +145,12 @@ struct Program {
     Report report(json);
     try {
       return command(report);
-    } catch (const FileError& error) {
+    } catch (const FileError& error) { return complain(error, wrong_input); } catch (const ValueError& error) {
       return complain(error, wrong_input);
-    } catch (const ValueError& error) {
-      return complain(error, wrong_input);
-    } catch (const IndexError& error) {
-      return complain(error, wrong_input);
-    } catch (const std::bad_alloc&) {
+    } catch (const IndexError& error) { return complain(error, wrong_input); } catch (const std::bad_alloc&) {
       std::cerr << "unroll: there is not enough memory\n";
       return failed;
-    } catch (const std::exception& error) {
-      return complain(error, failed);
-    }
+    } catch (const std::exception& error) { return complain(error, failed); }
   }
 
   static int complain(const std::exception& error, int code) {

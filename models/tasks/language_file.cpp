@@ -59,8 +59,8 @@ LanguageFile LanguageFile::read(const std::string& path) {
   const Safetensors file = Safetensors::read(path);
   const auto entry = [&](const char* name) {
     const auto found = file.metadata.find(name);
-    require<FileError>(found != file.metadata.end(), "model: {} is a safetensors file without \"{}\" in its metadata", path,
-                       name);
+    require<FileError>(found != file.metadata.end(), "model: {} is a safetensors file without \"{}\" in its metadata",
+                       path, name);
     return found->second;
   };
   const json config = json::parse(entry("config"), nullptr, false);

@@ -21,7 +21,9 @@ struct LanguageModel {
   Linear<> head;
 
   LanguageModel(const LanguageShape& s, Rng& rng)
-      : embed(s.symbols, s.embed, rng), rnn(s.embed, s.hidden, s.layers, rng, s.dropout), head(s.hidden, s.symbols, rng) {}
+      : embed(s.symbols, s.embed, rng),
+        rnn(s.embed, s.hidden, s.layers, rng, s.dropout),
+        head(s.hidden, s.symbols, rng) {}
 
   State initial(Tape<>& tape, Index batch) const { return rnn.initial(tape, batch); }
 

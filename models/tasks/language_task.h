@@ -32,7 +32,7 @@ struct Sampling {
   std::string prompt;
   Index length = 400;
   double temperature = 0.8;
-  Index top_k = 0;    // 0: all
+  Index top_k = 0;  // 0: all
   double top_p = 1.0;
   std::uint64_t seed = 1;
 };

@@ -63,8 +63,14 @@ class Training {
 
  public:
   Training(const LanguageTraining& options, const Text& train, const Text& valid, Report& report)
-      : o_(options), train_(train), valid_(valid), report_(report), rng_(options.seed), model_(shape(), rng_),
-        adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}), workers_(options.threads) {
+      : o_(options),
+        train_(train),
+        valid_(valid),
+        report_(report),
+        rng_(options.seed),
+        model_(shape(), rng_),
+        adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}),
+        workers_(options.threads) {
     for (Index s = 0; s < o_.shards; ++s)
       shards_.push_back(std::make_unique<Shard<Model>>(o_.seed + static_cast<std::uint64_t>(s)));
   }
@@ -150,8 +156,8 @@ class Training {
     if (last) {
       report_.result(metrics(o_, "valid", nats, trained_per_second()));
     } else {
-      report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(), nats,
-                              quality(nats, o_.words), seconds_since(start)));
+      report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(),
+                              nats, quality(nats, o_.words), seconds_since(start)));
     }
     return nats;
   }
@@ -161,9 +167,7 @@ class Training {
  private:
   static constexpr Index calibration_steps = 20;
 
-  LanguageShape shape() const {
-    return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout};
-  }
+  LanguageShape shape() const { return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout}; }
   Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
   Index valid_tokens() const { return static_cast<Index>(valid_.ids().size()); }
   Index epochs_text() const {
@@ -191,7 +195,8 @@ class Training {
       shard.nats = static_cast<double>(loss.item());
       if (!std::isfinite(shard.nats)) {
         const auto where = shard.tape.find_nonfinite();
-        throw Error(fmt::format("train: the loss is {} at step {}: {}", shard.nats, step_, where ? where->message() : ""));
+        throw Error(
+            fmt::format("train: the loss is {} at step {}: {}", shard.nats, step_, where ? where->message() : ""));
       }
       const double share = static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
       shard.tape.backward(Var<>(loss * share), shard.gradients);
@@ -209,8 +214,8 @@ class Training {
     trained_ += static_cast<double>(window.inputs.shape.size());
     training_seconds_ += seconds_since(start);
     const double left = seconds_since(start_) / static_cast<double>(taken_) * static_cast<double>(total_ - step_ - 1);
-    report_.progress(fmt::format("step {} of {}  loss {:.4f}  {}  {:.0f} tokens/s  {} left", step_ + 1, total_, smoothed_,
-                                 quality(smoothed_, o_.words), trained_per_second(), duration_text(left)));
+    report_.progress(fmt::format("step {} of {}  loss {:.4f}  {}  {:.0f} tokens/s  {} left", step_ + 1, total_,
+                                 smoothed_, quality(smoothed_, o_.words), trained_per_second(), duration_text(left)));
   }
 
   /// After a few steps: how many will fit into the time there is.
@@ -225,8 +230,12 @@ class Training {
     Checkpoint file;
     file.put_model(model_);
     file.put_optimizer(adam_);
-    nlohmann::json at{{"epoch", epoch}, {"window", window},         {"step", step_},
-                      {"total", total_}, {"rate", adam_.rate()},    {"optimizer_steps", adam_.steps()},
+    nlohmann::json at{{"epoch", epoch},
+                      {"window", window},
+                      {"step", step_},
+                      {"total", total_},
+                      {"rate", adam_.rate()},
+                      {"optimizer_steps", adam_.steps()},
                       {"fingerprint", fingerprint(train_.ids())}};
     for (Index s = 0; s < o_.shards; ++s) {
       Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
@@ -293,8 +302,11 @@ void report_baselines(const Text& train, const Text& valid, bool words, Report& 
   for (const int order : {1, 2, 5}) {
     const NGram model(order, train.vocabulary(), train.ids());
     const double nats = model.nats_per_token(valid.ids());
-    report.say(fmt::format("{:<8} {:.4f} nats, {}", order == 1 ? "unigram" : order == 2 ? "bigram" : "5-gram", nats,
-                           quality(nats, words)));
+    report.say(fmt::format("{:<8} {:.4f} nats, {}",
+                           order == 1   ? "unigram"
+                           : order == 2 ? "bigram"
+                                        : "5-gram",
+                           nats, quality(nats, words)));
   }
 }
 
@@ -303,9 +315,8 @@ void report_baselines(const Text& train, const Text& valid, bool words, Report& 
 bool train_language_model(const LanguageTraining& options, Report& report) {
   check(options);
   const Text all = Text::read(options.data, {.words = options.words, .max_words = options.max_words});
-  const auto [train, valid] = options.valid.empty()
-                                  ? all.split(0.1)
-                                  : std::pair{all, Text::read(options.valid, all.symbols())};
+  const auto [train, valid] =
+      options.valid.empty() ? all.split(0.1) : std::pair{all, Text::read(options.valid, all.symbols())};
   return train_language_model(options, train, valid, report);
 }
 
@@ -317,13 +328,14 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
     Training<L> training(options, train, valid, report);
     if (!options.resume.empty()) {
       const LanguageFile file = LanguageFile::read(options.resume);
-      require<FileError>(file.training.is_object() &&
-                             file.training.value("fingerprint", std::uint64_t{0}) == Training<L>::fingerprint(train.ids()),
+      require<FileError>(file.training.is_object() && file.training.value("fingerprint", std::uint64_t{0}) ==
+                                                          Training<L>::fingerprint(train.ids()),
                          "resume: {} was not trained on {}", options.resume, options.data);
       training.resume(options.resume, file.training);
     }
     report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,
-                           count_parameters(training.model()), options.layers, options.hidden, options.batch, options.steps));
+                           count_parameters(training.model()), options.layers, options.hidden, options.batch,
+                           options.steps));
     if (options.baselines) report_baselines(train, valid, options.words, report);
     const bool finished = training.run();
     if (!options.out.empty()) report.say("saved " + options.out);

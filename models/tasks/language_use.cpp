@@ -33,8 +33,9 @@ std::int32_t draw(std::span<const float> logits, const Sampling& o, Rng& rng) {
   std::vector<double> weights;
   double total = 0;
   for (const std::int32_t i : order) {
-    weights.push_back(std::exp(static_cast<double>(logits[static_cast<std::size_t>(i)] - logits[static_cast<std::size_t>(order[0])]) /
-                               o.temperature));
+    weights.push_back(
+        std::exp(static_cast<double>(logits[static_cast<std::size_t>(i)] - logits[static_cast<std::size_t>(order[0])]) /
+                 o.temperature));
     total += weights.back();
   }
   double kept = 0;
@@ -57,7 +58,8 @@ LanguageTraining language_training_of(const std::string& model_file) { return La
 
 void sample_language_model(const std::string& model_file, const Sampling& o, Report& report) {
   require<ValueError>(o.length >= 0, "sample: --length {} is negative", o.length);
-  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature), "sample: --temperature {} is negative", o.temperature);
+  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature), "sample: --temperature {} is negative",
+                      o.temperature);
   require<ValueError>(o.top_k >= 0, "sample: --top-k {} is negative", o.top_k);
   require<ValueError>(o.top_p > 0 && o.top_p <= 1, "sample: --top-p {} is not in 0 < p <= 1", o.top_p);
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
@@ -77,7 +79,9 @@ void sample_language_model(const std::string& model_file, const Sampling& o, Rep
       state = tape.restart(next);
     }
     const std::string text = file.vocabulary.decode(ids);
-    report.answer(text, {{"task", file.options.words ? "word-lm" : "char-lm"}, {"prompt", o.prompt}, {"text", text},
+    report.answer(text, {{"task", file.options.words ? "word-lm" : "char-lm"},
+                         {"prompt", o.prompt},
+                         {"text", text},
                          {"length", static_cast<std::int64_t>(o.length)}});
   });
 }
@@ -110,7 +114,9 @@ void score_language_model(const std::string& model_file, const std::string& text
     }
     require<FileError>(count > 0, "score: there is no text to score");
     const double nats = total / static_cast<double>(count);
-    Fields fields{{"task", file.options.words ? "word-lm" : "char-lm"}, {"split", "score"}, {"nats_per_token", nats},
+    Fields fields{{"task", file.options.words ? "word-lm" : "char-lm"},
+                  {"split", "score"},
+                  {"nats_per_token", nats},
                   {"tokens", count}};
     if (file.options.words)
       fields.emplace_back("perplexity", std::exp(nats));

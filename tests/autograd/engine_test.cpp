@@ -13,9 +13,7 @@ template <class E, class F>
 std::string message_of(F f) {
   try {
     f();
-  } catch (const E& error) {
-    return error.what();
-  }
+  } catch (const E& error) { return error.what(); }
   return "nothing was thrown";
 }
 
@@ -84,7 +82,8 @@ TEST_CASE("engine: misused handles say what is wrong") {
   Tape<double> tape, other;
   const Var<double> x = tape.variable(ramp({2, 3})), foreign = other.variable(ramp({2, 3}));
   CHECK(message_of<TapeError>([&] { (void)(x + foreign).record(); }) == "formula: this value is on another tape");
-  CHECK(message_of<ShapeError>([&] { tape.backward(x); }) == "backward: a scalar loss is needed, not [2, 3]; pass a seed");
+  CHECK(message_of<ShapeError>([&] { tape.backward(x); }) ==
+        "backward: a scalar loss is needed, not [2, 3]; pass a seed");
   CHECK(message_of<TapeError>([&] { tape.backward(sum(tape.constant(ramp({2})))); }) ==
         "backward: the value depends on no parameter and no variable");
   CHECK(message_of<TapeError>([&] { (void)tape.constant(ramp({2})).grad(); }) ==
@@ -93,14 +92,17 @@ TEST_CASE("engine: misused handles say what is wrong") {
   CHECK(message_of<IndexError>([&] { (void)x[2]; }) == "index: 2 is outside 0 .. 1 of [2, 3]");
   CHECK(message_of<ShapeError>([&] { (void)(x + slice(x, 1, 0, 2)).record(); }) ==
         "add: extents differ: [2, 3] and [2, 2]");
-  CHECK(message_of<ShapeError>([&] { (void)tape.zeros({Index{1} << 40, Index{1} << 40}); }).find("overflows") !=
-        std::string::npos);
+  CHECK(message_of<ShapeError>([&] {
+          (void)tape.zeros({Index{1} << 40, Index{1} << 40});
+        }).find("overflows") != std::string::npos);
   Parameter<double> p(ramp({2}));
-  CHECK(message_of<TapeError>([&] { (void)(p * 2.0).record(); }).find("parameters alone have no tape") != std::string::npos);
+  CHECK(message_of<TapeError>([&] { (void)(p * 2.0).record(); }).find("parameters alone have no tape") !=
+        std::string::npos);
   const Var<double> empty;
   CHECK(message_of<TapeError>([&] { (void)empty.shape(); }) == "var: this handle was never given a value");
   tape.rewind();
-  CHECK(message_of<TapeError>([&] { (void)(x * 2.0).record(); }) == "formula: this value is gone, its tape was rewound");
+  CHECK(message_of<TapeError>([&] { (void)(x * 2.0).record(); }) ==
+        "formula: this value is gone, its tape was rewound");
   CHECK(message_of<TapeError>([&] { (void)x.value(); }) == "value: this value is gone, its tape was rewound");
   Tape<double> reading = Tape<double>::inference();
   CHECK(message_of<TapeError>([&] { reading.backward(sum(reading.variable(ramp({2})))); }) ==

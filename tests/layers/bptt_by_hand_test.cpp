@@ -12,7 +12,8 @@ struct Mat {
   std::vector<double> v;
   Mat(std::size_t rows, std::size_t cols) : rows(rows), cols(cols), v(rows * cols) {}
   explicit Mat(const Tensor<double>& t)
-      : rows(static_cast<std::size_t>(shape_of(t).rows())), cols(static_cast<std::size_t>(shape_of(t).cols())),
+      : rows(static_cast<std::size_t>(shape_of(t).rows())),
+        cols(static_cast<std::size_t>(shape_of(t).cols())),
         v(t.begin(), t.end()) {}
   double& operator()(std::size_t i, std::size_t j) { return v[i * cols + j]; }
   double operator()(std::size_t i, std::size_t j) const { return v[i * cols + j]; }

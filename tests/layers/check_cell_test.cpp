@@ -65,5 +65,6 @@ TEST_CASE("check_cell: a step that depends on time, unless that is said") {
   CHECK(check_cell<Timed>({.timed = true}));
 }
 TEST_CASE("check_cell: an exception is reported with its place") {
-  CHECK(says(check_cell<WrongWidth>(), "one layer: chunks: threw \"add: extents differ: [3, 2] and [3, 4] (in cell, step 0)\""));
+  CHECK(says(check_cell<WrongWidth>(),
+             "one layer: chunks: threw \"add: extents differ: [3, 2] and [3, 4] (in cell, step 0)\""));
 }

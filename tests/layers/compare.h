@@ -14,13 +14,15 @@ Tensor<T> random_tensor(const Shape& shape, Rng& rng, double deviation = 1) {
   return init::normal<T>(shape, deviation, rng);
 }
 
-/// The largest difference of two arrays, relative to the largest element of `want`; infinite for a NaN or another shape.
+/// The largest difference of two arrays, relative to the largest element of `want`; infinite for a NaN or another
+/// shape.
 template <class A, class B>
 double distance(const A& got, const B& want) {
   if (shape_of(got) != shape_of(want)) return INFINITY;
   double difference = 0, scale = 0;
   auto g = got.template begin<xt::layout_type::row_major>();
-  for (auto w = want.template begin<xt::layout_type::row_major>(), end = want.template end<xt::layout_type::row_major>();
+  for (auto w = want.template begin<xt::layout_type::row_major>(),
+            end = want.template end<xt::layout_type::row_major>();
        w != end; ++w, ++g) {
     const double d = std::abs(static_cast<double>(*g) - static_cast<double>(*w));
     if (!(d <= difference)) difference = d;

@@ -64,7 +64,8 @@ TEST_CASE_TEMPLATE("parity: gelu agrees with pytorch", T, float, double) {
   f.expect("grad/x", x.grad());
 }
 
-TEST_CASE_TEMPLATE("parity: cross entropy with weights, smoothing and ignored rows agrees with pytorch", T, float, double) {
+TEST_CASE_TEMPLATE("parity: cross entropy with weights, smoothing and ignored rows agrees with pytorch", T, float,
+                   double) {
   const Fixture f("cross_entropy");
   const auto targets = f.integers<std::int32_t>("target");
   const Tensor<double> weight = f.at("weight");

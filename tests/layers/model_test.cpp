@@ -14,7 +14,8 @@ struct Tagger {
   std::optional<LayerNorm<double>> norm;
   std::vector<Linear<double>> heads;
 
-  explicit Tagger(Rng& rng, bool normed = true, Index width = 4, int count = 2) : words(10, 3, rng), context(3, width, rng) {
+  explicit Tagger(Rng& rng, bool normed = true, Index width = 4, int count = 2)
+      : words(10, 3, rng), context(3, width, rng) {
     if (normed) norm.emplace(2 * width);
     for (int i = 0; i < count; ++i) heads.emplace_back(2 * width, 5, rng);
   }
@@ -158,7 +159,8 @@ TEST_CASE("model: a file that does not fit is refused by name, and the model sta
   CHECK(load_error(model, path) == fmt::format("load: {} has an entry heads/2/bias that the model has not", name));
   save(Tagger(rng, true, 6), path);
   CHECK(load_error(model, path) == fmt::format("load: entry context/forward/cell/input/weight of {} has shape [3, 24], "
-                                               "the model [3, 16]", name));
+                                               "the model [3, 16]",
+                                               name));
   std::filesystem::remove(path);
   CHECK(load_error(model, path).find(name) != std::string::npos);
 }

@@ -10,7 +10,8 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 /// [3 steps, 2 rows, 2], the second row one step long.
 Tensor<double> sequence(double padding) {
   Tensor<double> x = make_tensor<double>({3, 2, 2});
-  std::copy_n(std::array{1.0, -2.0, 5.0, 6.0, 3.0, -8.0, padding, padding, 2.0, -5.0, padding, padding}.begin(), 12, x.begin());
+  std::copy_n(std::array{1.0, -2.0, 5.0, 6.0, 3.0, -8.0, padding, padding, 2.0, -5.0, padding, padding}.begin(), 12,
+              x.begin());
   return x;
 }
 const std::vector<Index> lengths{3, 1};
@@ -73,10 +74,11 @@ TEST_CASE("pooling: of what a layer returned, directly") {
 TEST_CASE("pooling: a row without a step and lengths that do not fit are errors") {
   Tape<double> tape;
   const auto x = tape.zeros({3, 2, 2});
-  CHECK_THROWS_WITH_AS(mean_over_time(x, std::vector<Index>{3, 0}), "mean_over_time: length 0 of row 1 in the sequence [3, 2, 2]",
-                       ValueError);
-  CHECK_THROWS_WITH_AS(max_over_time(x, std::vector<Index>{3}), "max_over_time: 1 lengths for the sequence [3, 2, 2]", ShapeError);
-  CHECK_THROWS_WITH_AS(max_over_time(tape.zeros({3, 2})), "max_over_time: a sequence [time, batch, width] is needed, not [3, 2]",
+  CHECK_THROWS_WITH_AS(mean_over_time(x, std::vector<Index>{3, 0}),
+                       "mean_over_time: length 0 of row 1 in the sequence [3, 2, 2]", ValueError);
+  CHECK_THROWS_WITH_AS(max_over_time(x, std::vector<Index>{3}), "max_over_time: 1 lengths for the sequence [3, 2, 2]",
                        ShapeError);
+  CHECK_THROWS_WITH_AS(max_over_time(tape.zeros({3, 2})),
+                       "max_over_time: a sequence [time, batch, width] is needed, not [3, 2]", ShapeError);
   CHECK_THROWS_AS(mean_over_time(tape.zeros({0, 2, 2})), ValueError);
 }

@@ -13,9 +13,7 @@ template <class F>
 std::string message_of(F f) {
   try {
     f();
-  } catch (const Error& e) {
-    return e.what();
-  }
+  } catch (const Error& e) { return e.what(); }
   return "nothing was thrown";
 }
 
@@ -49,9 +47,9 @@ TEST_CASE("recurrent: addmm in place gives what x + h W gives") {
     const auto xs = tape.variable(x);
     const auto outputs = layer(xs, lengths).outputs;
     tape.backward(sum(outputs * outputs), found);
-    return std::vector<Tensor<double>>{Tensor<double>(outputs.value()), Tensor<double>(xs.grad()),
-                                       found.of(rnn.cell.recurrent.weight).values(),
-                                       found.of(rnn.cell.input.weight).values(), found.of(rnn.cell.input.bias).values()};
+    return std::vector<Tensor<double>>{
+        Tensor<double>(outputs.value()), Tensor<double>(xs.grad()), found.of(rnn.cell.recurrent.weight).values(),
+        found.of(rnn.cell.input.weight).values(), found.of(rnn.cell.input.bias).values()};
   };
   for (const Lengths& lengths : {Lengths{}, Lengths{2, 7, 0, 5}}) {
     const auto a = run(rnn, lengths), b = run(plain, lengths);
@@ -84,7 +82,8 @@ TEST_CASE("recurrent: last is the state after each row's own last step, and its 
   const LSTM<double> lstm(3, 4, rng);
   Tape<double> tape;
   const auto xs = tape.constant(random_tensor({5, 4, 3}, rng));
-  const HiddenAndCell<double> start{tape.constant(random_tensor({4, 4}, rng)), tape.constant(random_tensor({4, 4}, rng))};
+  const HiddenAndCell<double> start{tape.constant(random_tensor({4, 4}, rng)),
+                                    tape.constant(random_tensor({4, 4}, rng))};
   const Lengths lengths{3, 0, 5, 1};
   const auto ragged = lstm(xs, start, lengths);
   const auto full = lstm(xs, start);
@@ -154,25 +153,33 @@ TEST_CASE("recurrent: errors name the op, the shapes and the place") {
   Tape<double> tape;
   const auto xs = tape.zeros({5, 2, 3});
 
-  CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 7})); }) ==
-        "affine: shapes do not fit: [5, 2, 7] x [3, 4] + [4] (in rnn/cell/input)");
-  CHECK(message_of([&] { model.rnn(tape.zeros({2, 3})); }) ==
-        "recurrent: a sequence [time, batch, features] is needed, not [2, 3] (in rnn/cell)");
-  CHECK(message_of([&] { model.rnn(xs, Lengths{2, 6}); }) ==
-        "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
-  CHECK(message_of([&] { model.rnn(xs, Lengths{2, -1}); }) ==
-        "recurrent: length -1 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
-  CHECK(message_of([&] { model.rnn(xs, Lengths{2, 5, 5}); }) ==
-        "recurrent: 3 lengths for the sequence [5, 2, 3] (in rnn/cell)");
-  CHECK(message_of([&] { model.rnn(xs, tape.zeros({3, 4})); }) ==
-        "recurrent: the initial state [3, 4] does not fit the sequence [5, 2, 3] (in rnn/cell)");
-  CHECK(message_of([&] { model.rnn(xs, tape.zeros({2, 9})); }) ==
-        "addmm: shapes do not fit: [2, 4] + [2, 9] x [4, 4] (in rnn/cell, step 0)");
+  CHECK(message_of([&] {
+          model.rnn(tape.zeros({5, 2, 7}));
+        }) == "affine: shapes do not fit: [5, 2, 7] x [3, 4] + [4] (in rnn/cell/input)");
+  CHECK(message_of([&] {
+          model.rnn(tape.zeros({2, 3}));
+        }) == "recurrent: a sequence [time, batch, features] is needed, not [2, 3] (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(xs, Lengths{2, 6});
+        }) == "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(xs, Lengths{2, -1});
+        }) == "recurrent: length -1 of row 1 in the sequence [5, 2, 3] (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(xs, Lengths{2, 5, 5});
+        }) == "recurrent: 3 lengths for the sequence [5, 2, 3] (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(xs, tape.zeros({3, 4}));
+        }) == "recurrent: the initial state [3, 4] does not fit the sequence [5, 2, 3] (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(xs, tape.zeros({2, 9}));
+        }) == "addmm: shapes do not fit: [2, 4] + [2, 9] x [4, 4] (in rnn/cell, step 0)");
 
   const auto state = tape.zeros({2, 4});
   tape.rewind();
-  CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 3}), state); }) ==
-        "recurrent: this value is gone, its tape was rewound (in rnn/cell)");
+  CHECK(message_of([&] {
+          model.rnn(tape.zeros({5, 2, 3}), state);
+        }) == "recurrent: this value is gone, its tape was rewound (in rnn/cell)");
   // After an exception the tape can be used.
   CHECK(model.rnn(tape.zeros({5, 2, 3})).outputs.shape() == Shape{5, 2, 4});
 }
@@ -186,6 +193,7 @@ TEST_CASE("recurrent: an error inside a user's step names the step") {
   Holder<Recurrent<Broken>> model{{3, 4, rng}};
   const auto all = parameters<double>(model);
   Tape<double> tape;
-  CHECK(message_of([&] { model.rnn(tape.zeros({5, 2, 3})); }) ==
-        "add: extents differ: [2, 4] and [2, 8] (in rnn/cell, step 3)");
+  CHECK(message_of([&] {
+          model.rnn(tape.zeros({5, 2, 3}));
+        }) == "add: extents differ: [2, 4] and [2, 8] (in rnn/cell, step 3)");
 }

@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <unroll/layers/safetensors.h>
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <unroll/layers/safetensors.h>
 
 using namespace unroll;
 namespace fs = std::filesystem;
@@ -37,9 +37,7 @@ std::string file_of(const std::string& header, std::size_t data) {
 std::string problem_of(const fs::path& path) {
   try {
     Safetensors::read(path);
-  } catch (const FileError& error) {
-    return error.what();
-  }
+  } catch (const FileError& error) { return error.what(); }
   return "none";
 }
 
@@ -116,12 +114,15 @@ TEST_CASE("safetensors: hostile files are refused with a sentence") {
   refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}})", 8, "unknown field more");
   refused(R"({"a":{"dtype":7,"shape":[2],"data_offsets":[0,8]}})", 8, "number where none belongs");
   refused(R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8, "two dtypes");
-  refused(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})", 6,
-          "inside what ends at byte 4");
-  refused(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[6,10]}})", 10,
-          "leaving a gap from byte 4");
-  refused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
-          "listed twice");
+  refused(
+      R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})", 6,
+      "inside what ends at byte 4");
+  refused(
+      R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[6,10]}})",
+      10, "leaving a gap from byte 4");
+  refused(
+      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
+      "listed twice");
   refused(R"({"__metadata__":{"a":1}})", 0, "number where none belongs");
   refused(R"({"__metadata__":{"a":{"b":"c"}}})", 0, "object where none belongs");
   refused(R"({"__metadata__":{},"__metadata__":{}})", 0, "twice");
@@ -224,9 +225,7 @@ TEST_CASE("safetensors: a write that stops halfway leaves the old file and nothi
   std::string problem = "none";
   try {
     out.write(folder.path / "m");
-  } catch (const FileError& error) {
-    problem = error.what();
-  }
+  } catch (const FileError& error) { problem = error.what(); }
   ::setrlimit(RLIMIT_FSIZE, &whole);
   std::signal(SIGXFSZ, handler);
   CHECK(problem.find("m: cannot be written: File too large") != std::string::npos);
@@ -272,7 +271,8 @@ TEST_CASE("safetensors: a link is written through and permissions stay") {
   out.write(folder.path / "link");
   CHECK(fs::is_symlink(folder.path / "link"));
   CHECK(Safetensors::read(folder.path / "real").get<float>("a")(0) == 2.0F);
-  CHECK((fs::status(folder.path / "real").permissions() & fs::perms::all) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK((fs::status(folder.path / "real").permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
   fs::permissions(folder.path / "real", fs::perms(0666));
   out.write(folder.path / "real");
   CHECK((fs::status(folder.path / "real").permissions() & fs::perms::all) == fs::perms(0666));

@@ -19,9 +19,7 @@ using Ids = std::vector<std::int32_t>;
 /// prefers small ids.
 Ids synthetic(std::size_t size, std::int32_t symbols, unsigned seed) {
   std::mt19937 random(seed);
-  const auto below = [&](std::int32_t n) {
-    return static_cast<std::int32_t>(random() % static_cast<unsigned>(n));
-  };
+  const auto below = [&](std::int32_t n) { return static_cast<std::int32_t>(random() % static_cast<unsigned>(n)); };
   Ids ids{0, 1};
   while (ids.size() < size) {
     const std::int32_t a = ids[ids.size() - 2], b = ids.back(), roll = below(10);
@@ -42,8 +40,7 @@ struct Reference {
     std::map<Ids, std::set<std::int32_t>> before;
     for (std::size_t i = 0; i < train.size(); ++i)
       for (std::size_t m = 1; m <= static_cast<std::size_t>(order) && i + m <= train.size(); ++m) {
-        const Ids gram(train.begin() + static_cast<Index>(i),
-                       train.begin() + static_cast<Index>(i + m));
+        const Ids gram(train.begin() + static_cast<Index>(i), train.begin() + static_cast<Index>(i + m));
         if (m == static_cast<std::size_t>(order)) counts[gram] += 1;
         if (i > 0) before[gram].insert(train[i - 1]);
       }
@@ -80,9 +77,7 @@ struct Reference {
     if (context.empty()) return (c + 0.5) / (total + 0.5 * symbols);
     const double shorter = probability(Ids(context.begin() + 1, context.end()), id);
     if (total == 0) return shorter;
-    return (c - discounts[context.size() + 1][c > 3 ? 3 : static_cast<std::size_t>(c)] +
-            reserved * shorter) /
-           total;
+    return (c - discounts[context.size() + 1][c > 3 ? 3 : static_cast<std::size_t>(c)] + reserved * shorter) / total;
   }
 };
 
@@ -93,8 +88,7 @@ TEST_CASE("ngram: unigrams are counts plus a half") {
   CHECK(model.probability({}, 0) == doctest::Approx(3.5 / 5.5));
   CHECK(model.probability(Ids{2, 2}, 1) == doctest::Approx(1.5 / 5.5));
   CHECK(model.probability({}, 2) == doctest::Approx(0.5 / 5.5));
-  CHECK(model.nats_per_token(Ids{0, 2}) ==
-        doctest::Approx(-(std::log(3.5 / 5.5) + std::log(0.5 / 5.5)) / 2));
+  CHECK(model.nats_per_token(Ids{0, 2}) == doctest::Approx(-(std::log(3.5 / 5.5) + std::log(0.5 / 5.5)) / 2));
 }
 
 TEST_CASE("ngram: bigrams of a text of five ids agree with the calculation by hand") {
@@ -120,10 +114,8 @@ TEST_CASE("ngram: every order agrees with the definition") {
     const auto n = static_cast<std::size_t>(order - 1);
     for (std::size_t i = 0; i + n < contexts.size(); ++i)
       for (std::int32_t id = 0; id < 40; ++id) {
-        const Ids context(contexts.begin() + static_cast<Index>(i),
-                          contexts.begin() + static_cast<Index>(i + n));
-        CHECK(model.probability(context, id) ==
-              doctest::Approx(reference.probability(context, id)).epsilon(1e-12));
+        const Ids context(contexts.begin() + static_cast<Index>(i), contexts.begin() + static_cast<Index>(i + n));
+        CHECK(model.probability(context, id) == doctest::Approx(reference.probability(context, id)).epsilon(1e-12));
       }
   }
 }
@@ -141,8 +133,7 @@ TEST_CASE("ngram: probabilities sum to one and are never zero, whatever the cont
         // Half of the contexts are taken from the text, so that long ones are seen too.
         const std::size_t start = random() % size, length = random() % 7;
         for (std::size_t i = 0; i < length; ++i)
-          context.push_back(trial % 2 == 0 ? static_cast<std::int32_t>(random() % 9)
-                                           : train[(start + i) % size]);
+          context.push_back(trial % 2 == 0 ? static_cast<std::int32_t>(random() % 9) : train[(start + i) % size]);
         double sum = 0;
         for (std::int32_t id = 0; id < symbols; ++id) {
           const double p = model.probability(context, id);
@@ -159,8 +150,7 @@ TEST_CASE("ngram: nats are the mean of the probabilities' logarithms with growin
   const Ids train = synthetic(2000, 10, 5), text = synthetic(50, 10, 6);
   const NGram model(4, 10, train);
   double nats = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    nats -= std::log(model.probability(std::span(text).first(i), text[i]));
+  for (std::size_t i = 0; i < text.size(); ++i) nats -= std::log(model.probability(std::span(text).first(i), text[i]));
   CHECK(model.nats_per_token(text) == doctest::Approx(nats / 50).epsilon(1e-12));
 }
 

@@ -33,9 +33,7 @@ std::string message(F&& f) {
   return "nothing of that kind was thrown";
 }
 
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != text.npos;
-}
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
 
 /// A text of `size` characters in which every place is recognisable.
 std::string digits(Index size) {
@@ -107,20 +105,17 @@ TEST_CASE("vocabulary: an unknown character is named with its position, or count
 }
 
 TEST_CASE("vocabulary: invalid UTF-8 is an error at its byte") {
-  const std::string bad[] = {"ab\xC3",         "ab\x80",         "ab\xC0\xAF",
-                             "ab\xE0\x80\xAF", "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80",
-                             "ab\xFF",         "ab\xE8\xAA",     "ab\xF0\x8F\xBF\xBF",
-                             "ab\xC3(",        "ab\xF0\x9F\x99("};
+  const std::string bad[] = {
+      "ab\xC3", "ab\x80",     "ab\xC0\xAF",         "ab\xE0\x80\xAF", "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80",
+      "ab\xFF", "ab\xE8\xAA", "ab\xF0\x8F\xBF\xBF", "ab\xC3(",        "ab\xF0\x9F\x99("};
   const auto v = Vocabulary::characters("ab");
   for (const std::string& text : bad) {
     CAPTURE(text.size());
-    CHECK(message<FileError>([&] { Vocabulary::characters(text); }) ==
-          "vocabulary: invalid UTF-8 at byte 2");
+    CHECK(message<FileError>([&] { Vocabulary::characters(text); }) == "vocabulary: invalid UTF-8 at byte 2");
     CHECK_THROWS_AS(Vocabulary::words(text), FileError);
     CHECK_THROWS_AS(v.encode(text), FileError);
   }
-  for (const char* text :
-       {"\u0080", "\u07FF", "\u0800", "\uD7FF", "\uE000", "\uFFFF", "\U00010000", "\U0010FFFF"})
+  for (const char* text : {"\u0080", "\u07FF", "\u0800", "\uD7FF", "\uE000", "\uFFFF", "\U00010000", "\U0010FFFF"})
     CHECK(Vocabulary::characters(text).symbol(0) == text);
 }
 
@@ -151,9 +146,8 @@ TEST_CASE("vocabulary: words are ranked by frequency, then by their bytes, and c
 }
 
 TEST_CASE("vocabulary: JSON makes the round trip") {
-  for (const auto& v :
-       {Vocabulary::characters("a\"\\\n\t語🙂\x01"), Vocabulary::characters("ba", true),
-        Vocabulary::words("the \"cat\" öl\\\n\x02"), Vocabulary::words("")}) {
+  for (const auto& v : {Vocabulary::characters("a\"\\\n\t語🙂\x01"), Vocabulary::characters("ba", true),
+                        Vocabulary::words("the \"cat\" öl\\\n\x02"), Vocabulary::words("")}) {
     CHECK(Vocabulary::from_json(v.to_json()) == v);
     CHECK(Vocabulary::from_json(v.to_json()).unknown() == v.unknown());
   }
@@ -199,8 +193,7 @@ TEST_CASE("vocabulary: hostile JSON is a FileError") {
     CAPTURE(json.substr(0, 60));
     CHECK_THROWS_AS(Vocabulary::from_json(json), FileError);
   }
-  CHECK(message<FileError>([] { Vocabulary::from_json("{\"words\" 3}"); }) ==
-        "vocabulary: invalid JSON at byte 10");
+  CHECK(message<FileError>([] { Vocabulary::from_json("{\"words\" 3}"); }) == "vocabulary: invalid JSON at byte 10");
 }
 
 TEST_CASE("text: a file is read as it is") {
@@ -239,16 +232,14 @@ TEST_CASE("text: a file can be read with the vocabulary of another") {
 }
 
 TEST_CASE("text: what cannot be read is an error with its path") {
-  const auto says = [](const std::filesystem::path& path, std::string_view what,
-                       const TextOptions& options = {}) {
+  const auto says = [](const std::filesystem::path& path, std::string_view what, const TextOptions& options = {}) {
     const auto m = message<FileError>([&] { Text::read(path, options); });
     CAPTURE(m);
     CHECK(contains(m, path.string()));
     CHECK(contains(m, what));
   };
   const auto directory = std::filesystem::temp_directory_path();
-  const File empty(""), binary(std::string_view("ab\0c", 4)), latin("caf\xE9 au lait"),
-      ten("0123456789");
+  const File empty(""), binary(std::string_view("ab\0c", 4)), latin("caf\xE9 au lait"), ten("0123456789");
   says(directory / "unroll-there-is-no-such-file", "does not exist");
   says(directory, "is a directory");
   says(empty.path, "is empty");
@@ -299,8 +290,7 @@ TEST_CASE("split: the words of the held-out part do not enter the vocabulary") {
 
 TEST_CASE("split: shares that leave nothing are refused") {
   const auto text = Text::of("abcde");
-  for (const double share : {0.0, 1.0, -0.1, 2.0, std::nan(""), 0.1})
-    CHECK_THROWS_AS(text.split(share), ValueError);
+  for (const double share : {0.0, 1.0, -0.1, 2.0, std::nan(""), 0.1}) CHECK_THROWS_AS(text.split(share), ValueError);
   CHECK(text.split(0.99).first.size() == 1);
 }
 

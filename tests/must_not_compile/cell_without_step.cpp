@@ -1,4 +1,4 @@
-// expect: no member named .step.
+// expect: a cell has State, initial, project, step and fields
 #include <unroll/layers/layers.h>
 
 using namespace unroll;

@@ -53,9 +53,8 @@ TEST_CASE_TEMPLATE("parity: adam and adamw agree with pytorch", T, float, double
     o.weight_decay = f.number("weight_decay");
     return o;
   };
-  compare<T>("optim_adam", [&](auto parameters, const Fixture& f) {
-    return Adam<T>(parameters, options(f, AdamMethod::Options{}));
-  });
+  compare<T>("optim_adam",
+             [&](auto parameters, const Fixture& f) { return Adam<T>(parameters, options(f, AdamMethod::Options{})); });
   compare<T>("optim_adamw", [&](auto parameters, const Fixture& f) {
     return AdamW<T>(parameters, options(f, AdamWMethod::Options{}));
   });

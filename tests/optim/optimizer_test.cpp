@@ -87,10 +87,10 @@ TEST_CASE("optimizer: clip_value bounds each element") {
 
 TEST_CASE("optimizer: groups have a rate factor and a weight decay of their own") {
   Parameter<double> a(vector_of({1})), b(vector_of({1})), c(vector_of({1}));
-  SGD<double> sgd(std::vector<ParameterGroup<double>>{{.parameters = {&a}},
-                                                      {.parameters = {&b}, .rate_factor = 0.1},
-                                                      {.parameters = {&c}, .weight_decay = 0}},
-                  {.rate = 1, .weight_decay = 0.5});
+  SGD<double> sgd(
+      std::vector<ParameterGroup<double>>{
+          {.parameters = {&a}}, {.parameters = {&b}, .rate_factor = 0.1}, {.parameters = {&c}, .weight_decay = 0}},
+      {.rate = 1, .weight_decay = 0.5});
   for (Parameter<double>* p : {&a, &b, &c}) receive(*p, {1});
   sgd.step();
   CHECK(a.value()(0) == doctest::Approx(-0.5));
@@ -212,6 +212,7 @@ TEST_CASE("optimizer: options outside their domain and a parameter listed twice 
   p.set_path("head/bias");
   CHECK_THROWS_WITH_AS(SGD<double>(List{&p}, {.rate = -1}), "optimizer: the rate -1 is negative", ValueError);
   CHECK_THROWS_WITH_AS(SGD<double>(List{&p}, {.clip = -1}), "optimizer: a bound of clipping is negative", ValueError);
-  CHECK_THROWS_WITH_AS(Adam<double>(List{&p}, {.weight_decay = -1}), "optimizer: the weight decay -1 is negative", ValueError);
+  CHECK_THROWS_WITH_AS(Adam<double>(List{&p}, {.weight_decay = -1}), "optimizer: the weight decay -1 is negative",
+                       ValueError);
   CHECK_THROWS_WITH_AS(Adam<double>(List{&p, &p}), "optimizer: parameter head/bias is listed twice", ValueError);
 }
