@@ -21,7 +21,7 @@ expected=${first#// expect: }
 [[ $expected != "$first" && $expected ]] || { echo "$file:1: must read \"// expect: REGEX\" or \"// compiles\"" >&2; exit 1; }
 ((status != 0)) || { echo "$file: compiles, and must not (expected: $expected)" >&2; exit 1; }
 # Of errors and their notes only: a warning, or an echo of the source, is no reason.
-if ! grep -E ': (fatal )?(error|note): ' <<<"$errors" | grep -qE -- "$expected"; then
+if ! grep -E ': (fatal )?(error|note): ' <<<"$errors" | grep -E -- "$expected" >/dev/null; then
   printf '%s\n%s: fails to compile, but not with: %s\n' "$errors" "$file" "$expected" >&2
   exit 1
 fi
