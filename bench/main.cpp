@@ -4,10 +4,10 @@
 
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <micro.h>
 #include <training.h>
 #include <unroll/autograd/tensor/error.h>
+#include <CLI/CLI.hpp>
 
 // The benchmarks: ./run bench --help
 
@@ -29,7 +29,9 @@ void print(const Rows& rows, bool json) {
   }
   if (rows.empty()) return;
   const auto text = [](const nlohmann::ordered_json& v) {
-    return v.is_string() ? v.get<std::string>() : v.is_number_float() ? fmt::format("{:.6g}", v.get<double>()) : v.dump();
+    return v.is_string()         ? v.get<std::string>()
+           : v.is_number_float() ? fmt::format("{:.6g}", v.get<double>())
+                                 : v.dump();
   };
   std::vector<std::size_t> widths;
   for (const auto& [key, value] : rows[0].items()) {
@@ -39,8 +41,10 @@ void print(const Rows& rows, bool json) {
   const auto line = [&](const auto& cell_of) {
     std::size_t i = 0;
     for (const auto& [key, value] : rows[0].items())
-      if (key != "bench") fmt::print("{:<{}}  ", cell_of(key), widths[i++]);
-      else ++i;
+      if (key != "bench")
+        fmt::print("{:<{}}  ", cell_of(key), widths[i++]);
+      else
+        ++i;
     fmt::print("\n");
   };
   line([](const std::string& key) { return key; });
@@ -126,7 +130,9 @@ int main(int argc, char** argv) {
   train->add_option("--shape", name, "one shape; without it, all");
   train->add_option("--threads", threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
   train->add_option("--shards", shards, "parts of the batch; 0: one per thread")->check(CLI::Range(0, 1024));
-  train->add_option("--seconds", seconds, "how long to measure each")->check(CLI::PositiveNumber)->capture_default_str();
+  train->add_option("--seconds", seconds, "how long to measure each")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   train->add_flag("--phases", phases, "forward, backward and update apart");
   auto* server = app.add_subcommand("serve", "take orders from standard input (used by compare)");
   server->add_option("--shape", name, "the shape")->required();
@@ -136,13 +142,12 @@ int main(int argc, char** argv) {
   auto* gemm = app.add_subcommand("gemm", "products by shape");
   auto* compile = app.add_subcommand("compile", "what the headers cost to compile");
   auto* peak = app.add_subcommand("peak", "fused multiply-adds of one thread");
-  for (auto* command : {train, tape, ops, gemm, compile, peak}) command->add_flag("--json", json, "one object per line");
+  for (auto* command : {train, tape, ops, gemm, compile, peak})
+    command->add_flag("--json", json, "one object per line");
 
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; }
   try {
     if (*train) {
       // Each shape in a process of its own would be needed for its own peak memory: `--shape` gives that.

@@ -1,7 +1,7 @@
 #include <training.h>
-#include <user_cells.h>
 #include <unroll/autograd/tape/workers.h>
 #include <unroll/optim/sgd.h>
+#include <user_cells.h>
 
 #include <chrono>
 
@@ -71,7 +71,8 @@ Data random_data(const TrainShape& s) {
   for (Index t = 0; t < s.steps; ++t)
     for (Index b = 0; b < s.batch; ++b)
       if (t >= data.inputs.lengths[static_cast<std::size_t>(b)])
-        for (Tokens* tokens : {&data.inputs, &data.targets}) tokens->ids[static_cast<std::size_t>(t * s.batch + b)] = -1;
+        for (Tokens* tokens : {&data.inputs, &data.targets})
+          tokens->ids[static_cast<std::size_t>(t * s.batch + b)] = -1;
   return data;
 }
 
@@ -88,7 +89,9 @@ Data part_of(const Data& all, Index first, Index end) {
   return part;
 }
 
-Index count_valid(const Tokens& tokens) { return std::ranges::count_if(tokens.ids, [](auto id) { return id >= 0; }); }
+Index count_valid(const Tokens& tokens) {
+  return std::ranges::count_if(tokens.ids, [](auto id) { return id >= 0; });
+}
 
 /// A model with the data it is trained on, as one file.
 template <class Kind>
@@ -179,10 +182,11 @@ class TrainingOf final : public Training {
       std::ranges::transform(values, t.begin(), [](auto v) { return static_cast<float>(v); });
       return Parameter<>(std::move(t));
     };
-    const auto lengths = all_.inputs.lengths.empty() ? std::vector<Index>(static_cast<std::size_t>(shape_.batch), shape_.steps)
-                                                     : all_.inputs.lengths;
-    const WithData<Kind> all{model_, array(all_.inputs.shape, all_.inputs.ids), array(all_.targets.shape, all_.targets.ids),
-                       array({shape_.batch}, lengths)};
+    const auto lengths = all_.inputs.lengths.empty()
+                             ? std::vector<Index>(static_cast<std::size_t>(shape_.batch), shape_.steps)
+                             : all_.inputs.lengths;
+    const WithData<Kind> all{model_, array(all_.inputs.shape, all_.inputs.ids),
+                             array(all_.targets.shape, all_.targets.ids), array({shape_.batch}, lengths)};
     unroll::save(all, file);
   }
 
@@ -259,8 +263,8 @@ double TrainShape::needed_bytes() const {
   const double directions = ragged ? 2 : 1, h = static_cast<double>(hidden);
   // Beyond the projected gates: the output, and the cell state of an LSTM, the recurrent products of a gated unit.
   const double inner = cell == "rnn" ? 1 : cell == "gru" ? 4 : cell == "mgu" ? 5 : 2;
-  const double values = static_cast<double>(embed) +
-                        static_cast<double>(layers) * directions * h * (gates(cell) + inner);
+  const double values =
+      static_cast<double>(embed) + static_cast<double>(layers) * directions * h * (gates(cell) + inner);
   return 4 * static_cast<double>(tokens()) * 2 * values;
 }
 

@@ -1,9 +1,9 @@
 #include <unroll/models/vocabulary.h>
 
+#include <unroll/autograd/tensor/error.h>
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <unroll/autograd/tensor/error.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -16,9 +16,7 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 /// Bytes of the character at the front of `text`, 0 when it is not well formed (Unicode 15, table
 /// 3-7).
 std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const unsigned lead = byte(0), second = byte(1);
   if (lead < 0x80) return 1;
@@ -35,8 +33,7 @@ std::size_t character_length(std::string_view text) {
 std::uint32_t code_point(std::string_view character) {
   static constexpr std::array<std::uint32_t, 5> lead_mask{0, 0x7F, 0x1F, 0x0F, 0x07};
   std::uint32_t code = static_cast<unsigned char>(character[0]) & lead_mask[character.size()];
-  for (const char c : character.substr(1))
-    code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
+  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
   return code;
 }
 
@@ -90,11 +87,9 @@ std::string shown(std::string_view symbol) {
 
 }  // namespace
 
-Vocabulary::Vocabulary(bool words, std::vector<std::string> symbols)
-    : words_(words), symbols_(std::move(symbols)) {
+Vocabulary::Vocabulary(bool words, std::vector<std::string> symbols) : words_(words), symbols_(std::move(symbols)) {
   ids_.reserve(symbols_.size());
-  for (std::size_t i = 0; i < symbols_.size(); ++i)
-    ids_.emplace(symbols_[i], static_cast<std::int32_t>(i));
+  for (std::size_t i = 0; i < symbols_.size(); ++i) ids_.emplace(symbols_[i], static_cast<std::int32_t>(i));
   unknown_ = find(unknown_symbol);
 }
 
@@ -112,8 +107,8 @@ Vocabulary Vocabulary::characters(std::string_view text, bool unknown, std::stri
 }
 
 Vocabulary Vocabulary::words(std::string_view text, Index limit, std::string_view where) {
-  require<ValueError>(limit >= 2 && limit <= INT32_MAX,
-                      "{}: a vocabulary of {} words; it takes 2 to {}", where, limit, INT32_MAX);
+  require<ValueError>(limit >= 2 && limit <= INT32_MAX, "{}: a vocabulary of {} words; it takes 2 to {}", where, limit,
+                      INT32_MAX);
   std::unordered_map<std::string_view, Index> counts;
   for_each_word(text, where, [&](std::string_view word, std::size_t) { ++counts[word]; });
   counts.erase(unknown_symbol);
@@ -132,9 +127,7 @@ Vocabulary Vocabulary::characters(std::string_view text, bool unknown) {
   return characters(text, unknown, "vocabulary");
 }
 
-Vocabulary Vocabulary::words(std::string_view text, Index limit) {
-  return words(text, limit, "vocabulary");
-}
+Vocabulary Vocabulary::words(std::string_view text, Index limit) { return words(text, limit, "vocabulary"); }
 
 std::optional<std::int32_t> Vocabulary::find(std::string_view symbol) const {
   const auto found = ids_.find(symbol);
@@ -152,17 +145,15 @@ const std::string& Vocabulary::symbol(Index id) const {
   return symbols_[at(id)];
 }
 
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text,
-                                             std::optional<std::int32_t> replacement,
+std::vector<std::int32_t> Vocabulary::encode(std::string_view text, std::optional<std::int32_t> replacement,
                                              std::string_view where) const {
   std::vector<std::int32_t> ids;
   ids.reserve(words_ ? text.size() / 5 : text.size());
   for_each_symbol(words_, text, where, [&](std::string_view symbol, std::size_t offset) {
     const auto found = find(symbol);
     if (!found && !replacement) [[unlikely]]
-      throw IndexError(
-          fmt::format("{}: character {} at position {} (byte {}) is not in the vocabulary", where,
-                      shown(symbol), ids.size(), offset));
+      throw IndexError(fmt::format("{}: character {} at position {} (byte {}) is not in the vocabulary", where,
+                                   shown(symbol), ids.size(), offset));
     ids.push_back(found ? *found : *replacement);
   });
   return ids;
@@ -172,15 +163,13 @@ std::vector<std::int32_t> Vocabulary::encode(std::string_view text) const {
   return encode(text, unknown_, "vocabulary");
 }
 
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text,
-                                             std::int32_t replacement) const {
+std::vector<std::int32_t> Vocabulary::encode(std::string_view text, std::int32_t replacement) const {
   return encode(text, std::optional(replacement), "vocabulary");
 }
 
 Index Vocabulary::count_unknown(std::string_view text) const {
   Index count = 0;
-  for_each_symbol(words_, text, "vocabulary",
-                  [&](std::string_view symbol, std::size_t) { count += !find(symbol); });
+  for_each_symbol(words_, text, "vocabulary", [&](std::string_view symbol, std::size_t) { count += !find(symbol); });
   return count;
 }
 
@@ -228,8 +217,7 @@ Vocabulary Vocabulary::from_json(std::string_view json) {
   if (characters != nullptr) {
     const auto* unknown = member("unknown");
     require<FileError>(characters->is_string(), "vocabulary: characters should be a string");
-    require<FileError>(unknown == nullptr || unknown->is_boolean(),
-                       "vocabulary: unknown should be true or false");
+    require<FileError>(unknown == nullptr || unknown->is_boolean(), "vocabulary: unknown should be true or false");
     for_each_character(characters->get_ref<const std::string&>(), "vocabulary",
                        [&](std::string_view c, std::size_t) { symbols.emplace_back(c); });
     if (unknown != nullptr && unknown->get<bool>()) symbols.emplace_back(unknown_symbol);
@@ -242,16 +230,13 @@ Vocabulary Vocabulary::from_json(std::string_view json) {
       require<FileError>(!s.empty() && std::none_of(s.begin(), s.end(), is_blank),
                          "vocabulary: word {} is empty or has white space", symbols.size() - 1);
     }
-    require<FileError>(
-        symbols.size() >= 2 && symbols[0] == unknown_symbol && symbols[1] == line_end,
-        "vocabulary: the first words should be {} and {}", unknown_symbol, line_end);
+    require<FileError>(symbols.size() >= 2 && symbols[0] == unknown_symbol && symbols[1] == line_end,
+                       "vocabulary: the first words should be {} and {}", unknown_symbol, line_end);
   }
-  require<FileError>(!symbols.empty() && symbols.size() <= INT32_MAX, "vocabulary: {} symbols",
-                     symbols.size());
+  require<FileError>(!symbols.empty() && symbols.size() <= INT32_MAX, "vocabulary: {} symbols", symbols.size());
   Vocabulary vocabulary(words != nullptr, std::move(symbols));
   for (std::size_t i = 0; i < vocabulary.symbols_.size(); ++i)
-    if (const std::string& s = vocabulary.symbols_[i];
-        vocabulary.find(s) != static_cast<std::int32_t>(i))
+    if (const std::string& s = vocabulary.symbols_[i]; vocabulary.find(s) != static_cast<std::int32_t>(i))
       throw FileError(fmt::format("vocabulary: symbol {} is there twice", shown(s)));
   return vocabulary;
 }

@@ -151,6 +151,7 @@ Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> i
   n.grad = from.grad;
   n.stride = from.stride;
   n.block = from.block;
+  n.over = true;
   keep_inputs(n, inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
@@ -170,6 +171,7 @@ Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offs
   n.block = from.block;
   n.leaf = from.leaf;
   n.exclusive = from.exclusive;
+  n.over = from.over;
   const std::array<Var<T>, 1> inputs{x};
   keep_inputs(n, inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
@@ -376,7 +378,8 @@ std::pair<Index, Index> Tape<T>::columns_of(const Node<T>& n, const Exclusive& e
 
 template <Real T>
 void Tape<T>::note_read(const Node<T>& n, const char*) {
-  if (n.leaf != 0) return;
+  // What reads the result of addmm does not read the slab it lies in.
+  if (n.leaf != 0 || n.over) return;
   if (n.exclusive == 0) {
     blocks_[n.block].read = true;
     return;

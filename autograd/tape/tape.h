@@ -45,6 +45,7 @@ struct Node {
   std::uint32_t place = 0;
   std::uint32_t leaf = 0;       // 1 + index of the parameter leaf, or 0
   std::uint32_t exclusive = 0;  // 1 + index of the exclusive slice it looks at, or 0
+  bool over = false;            // a result in the place of a consumed slice, or a view of one
 
   View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
 };

@@ -197,3 +197,22 @@ TEST_CASE("recurrent: an error inside a user's step names the step") {
           model.rnn(tape.zeros({5, 2, 3}));
         }) == "add: extents differ: [2, 4] and [2, 8] (in rnn/cell, step 3)");
 }
+
+TEST_CASE("recurrent: the recurrent products take no memory of their own, at any step") {
+  Rng rng{1};
+  const Index time = 16, batch = 8, width = 32;
+  const LSTM<double> lstm(width, width, rng);
+  const Tensor<double> x = random_tensor({time, batch, width}, rng);
+  const std::vector<Index> ragged(batch, time - 1);
+  for (const bool some_shorter : {false, true}) {
+    Tape<double> tape;
+    const auto xs = tape.constant(x);
+    const std::size_t before = tape.value_bytes();
+    some_shorter ? lstm(xs, ragged) : lstm(xs);
+    // Per step and row four gates, h, c and the stacked outputs; of a ragged batch also the packed inputs.
+    const Index steps = some_shorter ? time - 1 : time;
+    const Index values =
+        steps * batch * width * (some_shorter ? 8 : 7) + 6 * batch * width + (some_shorter ? batch * width : 0);
+    CHECK(tape.value_bytes() - before <= static_cast<std::size_t>(values) * sizeof(double));
+  }
+}

@@ -112,9 +112,8 @@ TEST_CASE("check_gradients: a derivative that is off by a percent, by a hundred 
 
 TEST_CASE("check_gradients: the gradient of a bias that was dropped names the bias") {
   Recurrence r;
-  const auto report = r.check(same_state, [](Var<double> b) {
-    return plant(b, {.x = b, .fault = Fault::factor, .factor = 0});
-  });
+  const auto report =
+      r.check(same_state, [](Var<double> b) { return plant(b, {.x = b, .fault = Fault::factor, .factor = 0}); });
   CHECK(names(report, "the gradient of b at ["));
   CHECK(report.worst.parameter == "b");
   CHECK(report.worst.analytic == 0.0);
@@ -122,8 +121,8 @@ TEST_CASE("check_gradients: the gradient of a bias that was dropped names the bi
 }
 
 TEST_CASE("check_gradients: gates whose gradients are swapped") {
-  const auto report = Recurrence().check(
-      [](Var<double> h, Index) { return plant(h, {.x = h, .fault = Fault::swapped}); }, same_bias);
+  const auto report =
+      Recurrence().check([](Var<double> h, Index) { return plant(h, {.x = h, .fault = Fault::swapped}); }, same_bias);
   CHECK(names(report, "differences give"));
 }
 
