@@ -350,12 +350,22 @@ Gradient<T>* Tape<T>::sink_of(std::uint32_t index) const {
 
 template <Real T>
 std::unique_ptr<NonFinite> Tape<T>::find_nonfinite() const {
+  // What addmm has put over an earlier value is its own, not that of the node that was there.
+  const auto overwritten = [&](std::uint32_t by_later_than, const T* p) {
+    for (std::uint32_t i = by_later_than + 1; i < nodes_.size(); ++i) {
+      const Node<T>& n = nodes_[i];
+      if (!n.over || p < n.value || n.shape.size() == 0) continue;
+      const Index offset = p - n.value;
+      if (offset / n.stride < n.shape.rows() && offset % n.stride < n.shape.cols()) return true;
+    }
+    return false;
+  };
   for (std::uint32_t i = 0; i < nodes_.size(); ++i) {
     const Node<T>& n = nodes_[i];
     const View<const T> v = n.values();
     for (Index r = 0; r < v.rows; ++r)
       for (Index c = 0; c < v.cols; ++c)
-        if (!std::isfinite(v.row(r)[c])) {
+        if (!std::isfinite(v.row(r)[c]) && (n.over || !overwritten(i, v.row(r) + c))) {
           const Parameter<T>* p = parameter_of(i);
           std::string op = n.op->describe != nullptr ? n.op->describe() : n.op->name;
           if (p != nullptr) op = fmt::format("parameter {}", p->path());
