@@ -365,6 +365,26 @@ void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols)
   if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, dy);
 }
 
+/// A result of one element, from and to leaves of one element.
+template <class E, Real T, int N>
+T single_forward(const E& e, std::span<Walk<T>> walks) {
+  for (Walk<T>& w : walks) w.is_vector = false;
+  const Cursor<T, N, false> cursor{walks};
+  return e.template eval<0, Batch<T>>(cursor).get(0);
+}
+
+template <class E, Real T, int N>
+void single_backward(const E& e, std::span<Walk<T>> walks, T dy) {
+  for (Walk<T>& w : walks) w.is_vector = false;
+  std::array<Batch<T>, N> sums;
+  sums.fill(Batch<T>(T(0)));
+  Cursor<T, N, false> cursor{walks, sums.data()};
+  const auto trace = e.template trace<0, Batch<T>>(cursor);
+  e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>(dy));
+  for (std::size_t i = 0; i < N; ++i)
+    if (walks[i].grad != nullptr) *walks[i].grad += sums[i].get(0);
+}
+
 /// A computed formula, as the tape keeps it.
 template <class E>
 struct FormulaRule {
@@ -385,6 +405,10 @@ struct FormulaRule {
     if (out.size() == 0) return;
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
+    if (rows.flat && out.size() == 1) {
+      *out.data = single_forward<E, T, leaves>(e, walks);
+      return;
+    }
     if (rows.flat) return row_forward<true, E, T, leaves>(e, walks, out.data, out.size());
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
@@ -397,6 +421,7 @@ struct FormulaRule {
     const View<T> dy = gradient(y);
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), self.vars(), walks, true);
+    if (rows.flat && dy.size() == 1) return single_backward<E, T, leaves>(self.e, walks, *dy.data);
     if (rows.flat) return row_backward<true, E, T, leaves>(self.e, walks, dy.data, dy.size());
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {

@@ -283,7 +283,7 @@ std::vector<const Parameter<T>*> Tape<T>::used_parameters() const {
 // Checks and places
 
 template <Real T>
-const Node<T>& Tape<T>::checked(const Var<T>& v, const char* op) const {
+const Node<T>& Tape<T>::examined(const Var<T>& v, const char* op) const {
   require<TapeError>(!v.empty(), "{}: this handle was never given a value", op);
   require<TapeError>(&v.tape() == this, "{}: this value is on another tape", op);
   require<TapeError>(v.epoch() == epoch_, "{}: this value is gone, its tape was rewound", op);

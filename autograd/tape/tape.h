@@ -158,12 +158,16 @@ class Tape {
   // What follows is for ops and for layers that unroll.
 
   /// The node of a handle; throws TapeError if it is stale, foreign, or was consumed.
-  const Node<T>& checked(const Var<T>& v, const char* op) const;
+  const Node<T>& checked(const Var<T>& v, const char* op) const {
+    if (v.tape_ == this && v.epoch_ == epoch_ && nodes_[v.index_].exclusive == 0) [[likely]]
+      return nodes_[v.index_];
+    return examined(v, op);
+  }
   /// Throws E with the message and the place in the model.
   template <class E = Error, class... Args>
-  void require(bool ok, fmt::format_string<Args...> text, Args&&... args) const {
+  [[gnu::always_inline]] void require(bool ok, fmt::format_string<Args...> text, Args&&... args) const {
     if (!ok) [[unlikely]]
-      throw E(located(fmt::format(text, std::forward<Args>(args)...), {}));
+      fail<E>(text, std::forward<Args>(args)...);
   }
   std::string located(std::string message, std::span<const Var<T>> inputs) const;
 
@@ -268,6 +272,12 @@ class Tape {
   };
 
   Tape(std::uint64_t seed, bool recording) : rng_(seed), recording_(recording) { forget(); }
+
+  template <class E, class... Args>
+  [[noreturn, gnu::noinline, gnu::cold]] void fail(fmt::format_string<Args...> text, Args&&... args) const {
+    throw E(located(fmt::format(text, std::forward<Args>(args)...), {}));
+  }
+  const Node<T>& examined(const Var<T>& v, const char* op) const;
 
   template <class E>
   Var<T> enter_array(const E& array, bool wanted) {

@@ -56,6 +56,7 @@ class Var {
   View<const T> values() const;
   View<const T> gradients() const;
 
+  friend class Tape<T>;
   Tape<T>* tape_ = nullptr;
   std::uint32_t index_ = 0, epoch_ = 0;
 };

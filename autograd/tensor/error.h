@@ -39,11 +39,18 @@ struct FileError : Error {
   using Error::Error;
 };
 
+namespace detail {
+template <class E, class... Args>
+[[noreturn, gnu::noinline, gnu::cold]] void fail(fmt::format_string<Args...> text, Args&&... args) {
+  throw E(fmt::format(text, std::forward<Args>(args)...));
+}
+}  // namespace detail
+
 /// Throws `E` with the formatted message unless `ok`.
 template <class E = Error, class... Args>
-void require(bool ok, fmt::format_string<Args...> text, Args&&... args) {
+[[gnu::always_inline]] inline void require(bool ok, fmt::format_string<Args...> text, Args&&... args) {
   if (!ok) [[unlikely]]
-    throw E(fmt::format(text, std::forward<Args>(args)...));
+    detail::fail<E>(text, std::forward<Args>(args)...);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -56,7 +56,10 @@ class Shape {
 
   std::span<const Index> extents() const { return {extents_.data(), static_cast<std::size_t>(rank_)}; }
   friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && std::equal(a.extents_.begin(), a.extents_.begin() + a.rank_, b.extents_.begin());
+    if (a.rank_ != b.rank_ || a.size_ != b.size_) return false;
+    for (int i = 0; i < a.rank_; ++i)
+      if (a.extents_[static_cast<std::size_t>(i)] != b.extents_[static_cast<std::size_t>(i)]) return false;
+    return true;
   }
 
  private:
