@@ -52,7 +52,13 @@ T row_logsumexp(const T* x, Index n) {
   Index i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>) partial += xsimd::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
   T total = simd::total(partial);
-  for (; i < n; ++i) total += std::exp(x[i] - largest);
+  if (i < n) {
+    std::array<T, static_cast<std::size_t>(lanes<T>)> rest;
+    rest.fill(largest);
+    std::copy(x + i, x + n, rest.begin());
+    xsimd::exp(Batch<T>::load_unaligned(rest.data()) - Batch<T>(largest)).store_unaligned(rest.data());
+    for (Index k = 0; k < n - i; ++k) total += rest[static_cast<std::size_t>(k)];
+  }
   return largest + std::log(total);
 }
 
@@ -129,7 +135,7 @@ struct LinearCrossEntropy {
   static constexpr Index tile = 64;
   Var<T> h, weight, bias;
   Targets<T> targets;
-  std::span<T> lse;
+  std::span<T> kept;  // d(loss)/d(logits) of all rows; empty: backward computes the logits again
 
   /// Logits of rows first .. last into scratch memory.
   View<T> logits(std::span<T> memory, Index first, Index last) const {
@@ -140,55 +146,76 @@ struct LinearCrossEntropy {
     gemm<T>(Trans::no, values(h).rows_between(first, last), Trans::no, w, x, true);
     return x;
   }
+  /// Logits of a row become their gradient; returns the loss of the row.
+  T differentiate(T* x, Index classes, Index row, T seed) const {
+    if (!targets.counts(row)) {
+      std::fill_n(x, classes, T(0));
+      return 0;
+    }
+    const T lse = row_logsumexp<T>(x, classes), loss = targets.loss(x, classes, row, lse);
+    targets.differentiate(x, classes, row, lse, seed);
+    return loss;
+  }
   void forward(Var<T> y) const {
     const Index rows = values(h).rows, classes = values(weight).cols;
-    const auto scratch = y.tape().template scratch<T>(tile * classes);
+    const std::span<T> scratch = kept.empty() ? y.tape().template scratch<T>(tile * classes) : std::span<T>();
     double total = 0;
     for (Index first = 0; first < rows; first += tile) {
-      const View<T> x = logits(scratch, first, std::min(rows, first + tile));
-      for (Index r = 0; r < x.rows; ++r) {
-        if (!targets.counts(first + r)) continue;
-        T& row_lse = lse[static_cast<std::size_t>(first + r)];
-        row_lse = row_logsumexp<T>(x.row(r), classes);
-        total += static_cast<double>(targets.loss(x.row(r), classes, first + r, row_lse));
-      }
+      const std::span<T> memory = kept.empty() ? scratch : kept.subspan(static_cast<std::size_t>(first * classes));
+      const View<T> x = logits(memory, first, std::min(rows, first + tile));
+      for (Index r = 0; r < x.rows; ++r)
+        if (!kept.empty())
+          total += static_cast<double>(differentiate(x.row(r), classes, first + r, targets.scale));
+        else if (targets.counts(first + r))
+          total += static_cast<double>(targets.loss(x.row(r), classes, first + r, row_logsumexp<T>(x.row(r), classes)));
     }
     *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
   }
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
-    const T seed = *gradient(y).data * targets.scale;
+    const T seed = *gradient(y).data;
     const View<const T> hs = values(h), w = values(weight);
+    if (!kept.empty() && seed == T(1)) return spread(tape, {kept.data(), hs.rows, w.cols, w.cols}, 0);
     const auto scratch = tape.template scratch<T>(tile * w.cols);
-    const Parameter<T>* parameter = tape.parameter_of(weight.index());
-    const bool has_copy = parameter != nullptr && tape.node(weight.index()).shape == parameter->shape();
     for (Index first = 0; first < hs.rows; first += tile) {
       const Index last = std::min(hs.rows, first + tile);
-      const View<T> d = logits(scratch, first, last);
-      for (Index r = 0; r < d.rows; ++r) {
-        if (targets.counts(first + r))
-          targets.differentiate(d.row(r), d.cols, first + r, lse[static_cast<std::size_t>(first + r)], seed);
-        else
-          std::fill_n(d.row(r), d.cols, T(0));
-      }
-      if (wanted(h)) {
-        const View<T> dh = gradient(h).rows_between(first, last);
-        if (has_copy)
-          gemm<T>(Trans::no, d, Trans::no, parameter->transposed(), dh, true);
-        else
-          gemm<T>(Trans::no, d, Trans::yes, w, dh, true);
-      }
-      if (wanted(weight)) {
-        const auto [dw, fresh] = tape.claim_gradient(weight.index());
-        gemm<T>(Trans::yes, hs.rows_between(first, last), Trans::no, d, dw, !fresh);
-      }
-      if (wanted(bias)) {
-        T* const db = gradient(bias).data;
-        for (Index r = 0; r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
+      if (kept.empty()) {
+        const View<T> d = logits(scratch, first, last);
+        for (Index r = 0; r < d.rows; ++r) differentiate(d.row(r), d.cols, first + r, seed * targets.scale);
+        spread(tape, d, first);
+      } else {
+        const View<T> d{scratch.data(), last - first, w.cols, w.cols};
+        simd::map(kept.data() + first * w.cols, d.data, d.size(), [=](auto v) { return decltype(v)(seed) * v; });
+        spread(tape, d, first);
       }
     }
   }
+  /// What the gradients d of the logits of rows `first` and on mean for h, weight and bias.
+  void spread(Tape<T>& tape, View<const T> d, Index first) const {
+    const View<const T> w = values(weight);
+    if (wanted(h)) {
+      const Parameter<T>* parameter = tape.parameter_of(weight.index());
+      const auto [whole, fresh] =
+          d.rows == values(h).rows ? tape.claim_gradient(h.index()) : std::pair{gradient(h), false};
+      const View<T> dh = whole.rows_between(first, first + d.rows);
+      if (parameter != nullptr && tape.node(weight.index()).shape == parameter->shape())
+        gemm<T>(Trans::no, d, Trans::no, parameter->transposed(), dh, !fresh);
+      else
+        gemm<T>(Trans::no, d, Trans::yes, w, dh, !fresh);
+    }
+    if (wanted(weight)) {
+      const auto [dw, fresh] = tape.claim_gradient(weight.index());
+      gemm<T>(Trans::yes, values(h).rows_between(first, first + d.rows), Trans::no, d, dw, !fresh);
+    }
+    if (wanted(bias)) {
+      T* const db = gradient(bias).data;
+      for (Index r = 0; r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
+    }
+  }
 };
+
+/// Up to so many bytes the gradients of logits are kept, which saves a third product; above, they are computed again.
+constexpr Index most_kept_bytes = Index{1} << 26;
 
 }  // namespace
 
@@ -213,8 +240,10 @@ Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<cons
   tape.template require<ShapeError>(sw.rank() == 2 && sh.rank() >= 1 && sh.cols() == sw[0] && sb == Shape{sw[1]},
                                     "linear_cross_entropy: shapes do not fit: {} x {} + {}", sh, sw, sb);
   const Targets<T> checked = check_targets<T>(tape, sh.rows(), sw[1], targets, options, sh.with(-1, sw[1]));
-  const auto lse = tape.template room<T>(sh.rows());
-  return record(Shape{}, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, lse}, h, weight, bias);
+  std::span<T> kept;
+  if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(sw[1], Index{1}))
+    kept = tape.template room<T>(sh.rows() * sw[1]);
+  return record(Shape{}, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, kept}, h, weight, bias);
 }
 
 template Var<float> cross_entropy(Var<float>, std::span<const std::int32_t>, const CrossEntropyOptions&);

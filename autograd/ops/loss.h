@@ -49,8 +49,9 @@ auto cross_entropy(const X& logits, std::span<const std::int32_t> targets, const
   return detail::cross_entropy(as_var(logits), targets, options);
 }
 
-/// cross_entropy(h weight + bias, targets) without ever holding the logits of more than a few rows: for large
-/// vocabularies. h is [..., width], weight [width, classes], bias [classes].
+/// cross_entropy(h weight + bias, targets) with less memory: the logits of a few rows at a time become their gradient,
+/// which is kept up to 64 MB and above that computed again in backward. h is [..., width], weight [width, classes],
+/// bias [classes].
 template <Operand H, Operand W, Operand B>
 auto linear_cross_entropy(const H& h, const W& weight, const B& bias, std::span<const std::int32_t> targets,
                           const CrossEntropyOptions& options = {}) {

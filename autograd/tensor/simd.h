@@ -140,7 +140,19 @@ T dot(const T* x, const T* y, Index n) {
 template <Real T>
 T max(const T* x, Index n) {
   T result = -std::numeric_limits<T>::infinity();
-  for (Index i = 0; i < n; ++i) result = x[i] > result || x[i] != x[i] ? x[i] : result;
+  const auto take = [&](T v) { result = v > result || v != v ? v : result; };
+  Index i = 0;
+  if (n >= lanes<T>) {
+    Batch<T> largest(result);
+    for (; i + lanes<T> <= n; i += lanes<T>) {
+      const Batch<T> v = Batch<T>::load_unaligned(x + i);
+      largest = xsimd::select((v > largest) || (v != v), v, largest);
+    }
+    std::array<T, static_cast<std::size_t>(lanes<T>)> each;
+    largest.store_unaligned(each.data());
+    for (const T v : each) take(v);
+  }
+  for (; i < n; ++i) take(x[i]);
   return result;
 }
 
