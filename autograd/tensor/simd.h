@@ -146,7 +146,7 @@ T max(const T* x, Index n) {
     Batch<T> largest(result);
     for (; i + lanes<T> <= n; i += lanes<T>) {
       const Batch<T> v = Batch<T>::load_unaligned(x + i);
-      largest = xsimd::select((v > largest) || (v != v), v, largest);
+      largest = xsimd::select((v > largest) | !(v == v), v, largest);  // xsimd's != is false of NaN
     }
     std::array<T, static_cast<std::size_t>(lanes<T>)> each;
     largest.store_unaligned(each.data());

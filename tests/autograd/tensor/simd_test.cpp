@@ -182,4 +182,10 @@ TEST_CASE_TEMPLATE("simd: sums, products, maps and scaled sums of every length",
   }
   const std::vector<T> with_nan{1, static_cast<T>(NAN), 5};
   CHECK(std::isnan(simd::max(with_nan.data(), 3)));
+  // In a register as well as behind the last one.
+  for (std::size_t at = 0; at < 37; ++at) {
+    std::vector<T> x(37, T(-1));
+    x[at] = static_cast<T>(NAN);
+    CHECK(std::isnan(simd::max(x.data(), 37)));
+  }
 }
