@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <unroll/autograd/tensor/denormals.h>
 #include <unroll/autograd/tensor/simd.h>
 #include <unroll/optim/adagrad.h>
 #include <unroll/optim/adam.h>
@@ -158,6 +159,7 @@ Optimizer<T, Method>::Optimizer(std::vector<ParameterGroup<T>> groups, const Opt
 
 template <Real T, class Method>
 double Optimizer<T, Method>::step() {
+  const FlushDenormals no_denormals;
   double squares = 0;
   for (const Entry& e : entries_) {
     if (e.parameter->frozen() || e.parameter->gradient().empty()) continue;

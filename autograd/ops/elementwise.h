@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include <unroll/autograd/ops/formula.h>
+#include <unroll/autograd/tensor/exponential.h>
 
 // Element-wise ops. Each says its two directions side by side; `apply` makes a formula of a rule, and a
 // user's own rule is made the same way. Operands broadcast: extents are aligned at the last axis and an extent

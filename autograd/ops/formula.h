@@ -331,8 +331,9 @@ template <class E, Real T, int N>
   std::copy_n(out.begin(), count, y + j);
 }
 
+// Rules are inlined into these loops whatever their size: a call would spill every register.
 template <bool Flat, class E, Real T, int N>
-void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
+[[gnu::flatten]] void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
   Cursor<T, N, Flat> cursor{walks};
   for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
     e.template eval<0, Batch<T>>(cursor).store_unaligned(y + cursor.j);
@@ -351,7 +352,7 @@ template <class E, Real T, int N>
 }
 
 template <bool Flat, class E, Real T, int N>
-void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols) {
+[[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols) {
   std::array<Batch<T>, N> sums;
   if constexpr (!Flat) sums.fill(Batch<T>(T(0)));
   Cursor<T, N, Flat> cursor{walks, sums.data()};
@@ -409,6 +410,7 @@ struct FormulaRule {
       *out.data = single_forward<E, T, leaves>(e, walks);
       return;
     }
+    const FlushDenormals no_denormals;
     if (rows.flat) return row_forward<true, E, T, leaves>(e, walks, out.data, out.size());
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {

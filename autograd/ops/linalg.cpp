@@ -6,18 +6,26 @@ namespace {
 
 Trans flag(bool transposed) { return transposed ? Trans::yes : Trans::no; }
 
-/// d(left) += dy right^T of the product left right, with the parameter's transposed copy where there is one.
+/// op(left) op(right) into `to`; by the packed copy of `right` where it is a parameter and the rows are few enough that
+/// packing shows.
 template <Real T>
-void add_left_gradient(Var<T> left, Var<T> right, View<const T> dy) {
-  Tape<T>& tape = left.tape();
-  if (!wanted(left)) return;
-  const auto [d, fresh] = tape.claim_gradient(left.index());
-  const Node<T>& n = tape.node(right.index());
+void product(Trans tl, View<const T> left, Trans tr, Var<T> right, View<T> to, bool accumulate,
+             const T* bias = nullptr) {
+  constexpr Index few_rows = 256;
+  const Tape<T>& tape = right.tape();
   const Parameter<T>* parameter = tape.parameter_of(right.index());
-  if (parameter != nullptr && n.shape == parameter->shape())
-    gemm<T>(Trans::no, dy, Trans::no, parameter->transposed(), d, !fresh);
+  if (parameter != nullptr && to.rows <= few_rows && tape.node(right.index()).shape == parameter->shape())
+    gemm<T>(tl, left, parameter->packed(tr), to, accumulate, bias);
   else
-    gemm<T>(Trans::no, dy, Trans::yes, values(right), d, !fresh);
+    gemm<T>(tl, left, tr, values(right), to, accumulate, bias);
+}
+
+/// d(left) += dy op(right)^T of the product left op(right).
+template <Real T>
+void add_left_gradient(Var<T> left, Trans tr, Var<T> right, View<const T> dy) {
+  if (!wanted(left)) return;
+  const auto [d, fresh] = left.tape().claim_gradient(left.index());
+  product<T>(Trans::no, dy, tr == Trans::no ? Trans::yes : Trans::no, right, d, !fresh);
 }
 
 template <Real T>
@@ -27,18 +35,13 @@ struct MatMul {
   Transposed transposed;
 
   void forward(Var<T> y) const {
-    gemm<T>(flag(transposed.a), values(a), flag(transposed.b), values(b), result(y), false);
+    product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false);
   }
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
     const View<const T> dy = gradient(y), x = values(a), w = values(b);
     if (!transposed.a) {
-      if (!transposed.b)
-        add_left_gradient(a, b, dy);
-      else if (wanted(a)) {
-        const auto [d, fresh] = tape.claim_gradient(a.index());
-        gemm<T>(Trans::no, dy, Trans::no, w, d, !fresh);
-      }
+      add_left_gradient(a, flag(transposed.b), b, dy);
       if (wanted(b)) {
         if (transposed.b)
           tape.defer_product(b.index(), dy, x);
@@ -63,18 +66,19 @@ struct Affine {
   Var<T> x, w, bias;
 
   void forward(Var<T> y) const {
-    const View<T> out = result(y);
-    const T* const b = values(bias).data;
-    for (Index r = 0; r < out.rows; ++r) std::copy_n(b, out.cols, out.row(r));
-    gemm<T>(Trans::no, values(x), Trans::no, values(w), out, true);
+    product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data);
   }
   void backward(Var<T> y) const {
-    const View<const T> dy = gradient(y);
-    add_left_gradient(x, w, dy);
-    if (wanted(w)) y.tape().defer_product(w.index(), values(x), dy);
-    if (wanted(bias)) {
-      T* const db = gradient(bias).data;
-      for (Index r = 0; r < dy.rows; ++r) simd::add_scaled(T(1), dy.row(r), db, dy.cols);
+    const View<const T> dy = gradient(y), from = values(x);
+    T* const db = wanted(bias) ? gradient(bias).data : nullptr;
+    const auto [dx, fresh] = wanted(x) ? y.tape().claim_gradient(x.index()) : std::pair<View<T>, bool>();
+    // By blocks of rows, so that each is read from the cache where it is read again.
+    for (Index first = 0; first < dy.rows; first += Tape<T>::product_rows) {
+      const Index last = std::min(dy.rows, first + Tape<T>::product_rows);
+      const View<const T> d = dy.rows_between(first, last);
+      if (dx.data != nullptr) product<T>(Trans::no, d, Trans::yes, w, dx.rows_between(first, last), !fresh);
+      if (wanted(w)) y.tape().defer_product(w.index(), from.rows_between(first, last), d);
+      for (Index r = 0; db != nullptr && r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
     }
   }
 };
@@ -91,7 +95,7 @@ struct AddMM {
       const View<const T> from = values(x);
       for (Index r = 0; r < out.rows; ++r) std::copy_n(from.row(r), out.cols, out.row(r));
     }
-    gemm<T>(Trans::no, values(h), Trans::no, values(w), out, true);
+    product<T>(Trans::no, values(h), Trans::no, w, out, true);
   }
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y);
@@ -99,7 +103,7 @@ struct AddMM {
       const View<T> dx = gradient(x);
       for (Index r = 0; r < dy.rows; ++r) simd::add_scaled(T(1), dy.row(r), dx.row(r), dy.cols);
     }
-    add_left_gradient(h, w, dy);
+    add_left_gradient(h, Trans::no, w, dy);
     if (wanted(w)) y.tape().defer_product(w.index(), values(h), dy);
   }
 };
@@ -191,6 +195,7 @@ Var<T> addmm(Var<T> x, Var<T> h, Var<T> w) {
   if (!tape.consume(x)) return record(sx, AddMM<T>{x, h, w, false}, x, h, w);
   const AddMM<T> rule{x, h, w, true};
   const Var<T> y = tape.append_over(op_of<T, AddMM<T>>, x, all);
+  const FlushDenormals no_denormals;
   rule.forward(y);
   tape.keep_rule(y, rule);
   return y;

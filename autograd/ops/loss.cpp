@@ -1,9 +1,38 @@
 #include <unroll/autograd/ops/loss.h>
 
+#include <unroll/autograd/tensor/exponential.h>
 #include <unroll/autograd/tensor/gemm.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
+
+/// The sum of exp(x - largest); each term goes to `to` if that is not null, which may be x.
+template <Real T>
+T sum_of_exponentials(const T* x, Index n, T largest, T* to) {
+  Batch<T> partial(T(0));
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+    const Batch<T> e = math::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
+    if (to != nullptr) e.store_unaligned(to + i);
+    partial += e;
+  }
+  if (i < n) {
+    std::array<T, static_cast<std::size_t>(lanes<T>)> rest;
+    rest.fill(-std::numeric_limits<T>::infinity());
+    std::copy(x + i, x + n, rest.begin());
+    const Batch<T> e = math::exp(Batch<T>::load_unaligned(rest.data()) - Batch<T>(largest));
+    partial += e;
+    e.store_unaligned(rest.data());
+    if (to != nullptr) std::copy_n(rest.begin(), n - i, to + i);
+  }
+  return simd::total(partial);
+}
+
+template <Real T>
+T row_logsumexp(const T* x, Index n) {
+  const T largest = simd::max(x, n);
+  return std::isfinite(largest) ? largest + std::log(sum_of_exponentials<T>(x, n, largest, nullptr)) : largest;
+}
 
 /// How much each class of each row counts, and how a row of logits gives loss and gradient.
 template <Real T>
@@ -17,50 +46,40 @@ struct Targets {
 
   T weight(Index c) const { return weights.empty() ? T(1) : weights[static_cast<std::size_t>(c)]; }
 
-  /// The unscaled loss of a row whose logsumexp is `lse`.
-  T loss(const T* x, Index classes, Index row, T lse) const {
+  /// The unscaled loss of a row less `mass_of(row)` times its logsumexp. Never inlined, so that training and inference
+  /// round alike.
+  [[gnu::noinline]] T loss_without_lse(const T* x, Index classes, Index row) const {
     const std::int32_t id = ids[static_cast<std::size_t>(row)];
-    T result = (1 - smoothing) * weight(id) * (lse - x[id]);
+    T result = (1 - smoothing) * weight(id) * x[id];
     if (smoothing > 0) {
       T spread = 0;
-      for (Index c = 0; c < classes; ++c) spread += weight(c) * (lse - x[c]);
+      for (Index c = 0; c < classes; ++c) spread += weight(c) * x[c];
       result += smoothing / static_cast<T>(classes) * spread;
     }
-    return result;
+    return -result;
   }
-  /// Logits become d(loss)/d(logits) times `seed`, in place.
-  void differentiate(T* x, Index classes, Index row, T lse, T seed) const {
+  T mass_of(Index classes, Index row) const {
     const std::int32_t id = ids[static_cast<std::size_t>(row)];
-    const T spread = smoothing / static_cast<T>(classes);
-    const T mass = seed * ((1 - smoothing) * weight(id) + spread * weight_sum);
-    simd::map(x, x, classes, [=](auto v) {
-      using V = decltype(v);
-      return V(mass) * math::exp(v - V(lse));
-    });
+    return (1 - smoothing) * weight(id) + smoothing / static_cast<T>(classes) * weight_sum;
+  }
+  T loss(const T* x, Index classes, Index row, T lse) const {
+    return std::fma(mass_of(classes, row), lse, loss_without_lse(x, classes, row));
+  }
+  /// Logits become d(loss)/d(logits) times `seed`, in place. Returns the unscaled loss.
+  T differentiate(T* x, Index classes, Index row, T seed) const {
+    const std::int32_t id = ids[static_cast<std::size_t>(row)];
+    const T spread = smoothing / static_cast<T>(classes), mass = mass_of(classes, row);
+    const T rest = loss_without_lse(x, classes, row), largest = simd::max(x, classes);
+    const T total = sum_of_exponentials(x, classes, largest, x);
+    const T scale = seed * mass / total;
+    simd::map(x, x, classes, [=](auto v) { return decltype(v)(scale) * v; });
     x[id] -= seed * (1 - smoothing) * weight(id);
     if (smoothing > 0)
       for (Index c = 0; c < classes; ++c) x[c] -= seed * spread * weight(c);
+    return std::fma(mass, largest + std::log(total), rest);
   }
   bool counts(Index row) const { return ids[static_cast<std::size_t>(row)] != ignore; }
 };
-
-template <Real T>
-T row_logsumexp(const T* x, Index n) {
-  const T largest = simd::max(x, n);
-  if (!std::isfinite(largest)) return largest;
-  Batch<T> partial(T(0));
-  Index i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) partial += xsimd::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
-  T total = simd::total(partial);
-  if (i < n) {
-    std::array<T, static_cast<std::size_t>(lanes<T>)> rest;
-    rest.fill(largest);
-    std::copy(x + i, x + n, rest.begin());
-    xsimd::exp(Batch<T>::load_unaligned(rest.data()) - Batch<T>(largest)).store_unaligned(rest.data());
-    for (Index k = 0; k < n - i; ++k) total += rest[static_cast<std::size_t>(k)];
-  }
-  return largest + std::log(total);
-}
 
 template <Real T>
 Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<const std::int32_t> targets,
@@ -99,15 +118,13 @@ struct CrossEntropy {
   static constexpr const char* name = "cross_entropy";
   Var<T> logits;
   Targets<T> targets;
-  std::span<T> lse;
 
   void forward(Var<T> y) const {
     const View<const T> x = values(logits);
     double total = 0;
     for (Index r = 0; r < x.rows; ++r) {
       if (!targets.counts(r)) continue;
-      lse[static_cast<std::size_t>(r)] = row_logsumexp(x.row(r), x.cols);
-      total += static_cast<double>(targets.loss(x.row(r), x.cols, r, lse[static_cast<std::size_t>(r)]));
+      total += static_cast<double>(targets.loss(x.row(r), x.cols, r, row_logsumexp(x.row(r), x.cols)));
     }
     *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
   }
@@ -123,7 +140,7 @@ struct CrossEntropy {
       }
       T* const to = fresh ? d.row(r) : row.data();
       std::copy_n(x.row(r), x.cols, to);
-      targets.differentiate(to, x.cols, r, lse[static_cast<std::size_t>(r)], seed);
+      targets.differentiate(to, x.cols, r, seed);
       if (!fresh) simd::add_scaled(T(1), to, d.row(r), d.cols);
     }
   }
@@ -132,18 +149,23 @@ struct CrossEntropy {
 template <Real T>
 struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
-  static constexpr Index tile = 64;
   Var<T> h, weight, bias;
   Targets<T> targets;
   std::span<T> kept;  // d(loss)/d(logits) of all rows; empty: backward computes the logits again
+
+  /// Rows whose logits are made together: as many as stay in the cache until they are read, or enough to pay for
+  /// packing the weight.
+  static Index tile_of(Index classes) {
+    const Index cached = (Index{1} << 18) / std::max(classes, Index{1});
+    return cached >= 128 ? std::min(cached, Index{512}) : std::clamp((Index{1} << 22) / classes, Index{64}, Index{512});
+  }
 
   /// Logits of rows first .. last into scratch memory.
   View<T> logits(std::span<T> memory, Index first, Index last) const {
     const View<const T> w = values(weight);
     const T* const b = values(bias).data;
     const View<T> x{memory.data(), last - first, w.cols, w.cols};
-    for (Index r = 0; r < x.rows; ++r) std::copy_n(b, w.cols, x.row(r));
-    gemm<T>(Trans::no, values(h).rows_between(first, last), Trans::no, w, x, true);
+    gemm<T>(Trans::no, values(h).rows_between(first, last), Trans::no, w, x, false, b);
     return x;
   }
   /// Logits of a row become their gradient; returns the loss of the row.
@@ -152,12 +174,10 @@ struct LinearCrossEntropy {
       std::fill_n(x, classes, T(0));
       return 0;
     }
-    const T lse = row_logsumexp<T>(x, classes), loss = targets.loss(x, classes, row, lse);
-    targets.differentiate(x, classes, row, lse, seed);
-    return loss;
+    return targets.differentiate(x, classes, row, seed);
   }
   void forward(Var<T> y) const {
-    const Index rows = values(h).rows, classes = values(weight).cols;
+    const Index rows = values(h).rows, classes = values(weight).cols, tile = tile_of(classes);
     const std::span<T> scratch = kept.empty() ? y.tape().template scratch<T>(tile * classes) : std::span<T>();
     double total = 0;
     for (Index first = 0; first < rows; first += tile) {
@@ -175,34 +195,25 @@ struct LinearCrossEntropy {
     Tape<T>& tape = y.tape();
     const T seed = *gradient(y).data;
     const View<const T> hs = values(h), w = values(weight);
-    if (!kept.empty() && seed == T(1)) return spread(tape, {kept.data(), hs.rows, w.cols, w.cols}, 0);
-    const auto scratch = tape.template scratch<T>(tile * w.cols);
+    const Index tile = tile_of(w.cols);
+    const auto [dh, fresh] = wanted(h) ? tape.claim_gradient(h.index()) : std::pair<View<T>, bool>();
+    const bool as_kept = !kept.empty() && seed == T(1);
+    const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * w.cols);
     for (Index first = 0; first < hs.rows; first += tile) {
       const Index last = std::min(hs.rows, first + tile);
+      View<T> d{as_kept ? kept.data() + first * w.cols : scratch.data(), last - first, w.cols, w.cols};
       if (kept.empty()) {
-        const View<T> d = logits(scratch, first, last);
+        d = logits(scratch, first, last);
         for (Index r = 0; r < d.rows; ++r) differentiate(d.row(r), d.cols, first + r, seed * targets.scale);
-        spread(tape, d, first);
-      } else {
-        const View<T> d{scratch.data(), last - first, w.cols, w.cols};
+      } else if (!as_kept) {
         simd::map(kept.data() + first * w.cols, d.data, d.size(), [=](auto v) { return decltype(v)(seed) * v; });
-        spread(tape, d, first);
       }
+      if (dh.data != nullptr) gemm<T>(Trans::no, d, Trans::yes, w, dh.rows_between(first, last), !fresh);
+      spread(tape, d, first);
     }
   }
-  /// What the gradients d of the logits of rows `first` and on mean for h, weight and bias.
+  /// What the gradients d of the logits of rows `first` and on mean for weight and bias.
   void spread(Tape<T>& tape, View<const T> d, Index first) const {
-    const View<const T> w = values(weight);
-    if (wanted(h)) {
-      const Parameter<T>* parameter = tape.parameter_of(weight.index());
-      const auto [whole, fresh] =
-          d.rows == values(h).rows ? tape.claim_gradient(h.index()) : std::pair{gradient(h), false};
-      const View<T> dh = whole.rows_between(first, first + d.rows);
-      if (parameter != nullptr && tape.node(weight.index()).shape == parameter->shape())
-        gemm<T>(Trans::no, d, Trans::no, parameter->transposed(), dh, !fresh);
-      else
-        gemm<T>(Trans::no, d, Trans::yes, w, dh, !fresh);
-    }
     if (wanted(weight)) {
       const auto [dw, fresh] = tape.claim_gradient(weight.index());
       gemm<T>(Trans::yes, values(h).rows_between(first, first + d.rows), Trans::no, d, dw, !fresh);
@@ -226,8 +237,7 @@ Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const
   tape.template require<ShapeError>(shape.rank() >= 1, "cross_entropy: logits [..., classes] are needed, not {}",
                                     shape);
   const Targets<T> checked = check_targets<T>(tape, shape.rows(), shape.cols(), targets, options, shape);
-  const auto lse = tape.template room<T>(shape.rows());
-  return record(Shape{}, CrossEntropy<T>{logits, checked, lse}, logits);
+  return record(Shape{}, CrossEntropy<T>{logits, checked}, logits);
 }
 
 template <Real T>

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <unroll/autograd/tape/tape.h>
+#include <unroll/autograd/tensor/denormals.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -65,6 +66,7 @@ Var<T> record(const Shape& shape, const R& rule, const Var<T>& first, const Inpu
   Tape<T>& tape = first.tape();
   const std::array<Var<T>, 1 + sizeof...(more)> inputs{first, more...};
   const Var<T> y = tape.append(detail::op_of<T, R>, shape, inputs);
+  const FlushDenormals no_denormals;
   rule.forward(y);
   tape.keep_rule(y, rule);
   return y;

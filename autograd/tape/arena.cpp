@@ -4,6 +4,10 @@
 #include <cstdlib>
 #include <new>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 #ifdef UNROLL_POISON
 #include <sanitizer/asan_interface.h>
 #endif
@@ -12,6 +16,7 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 constexpr std::size_t first_chunk = std::size_t{1} << 18;
+constexpr std::size_t large_page = std::size_t{1} << 21;
 constexpr std::size_t largest_growth = std::size_t{1} << 28;
 
 void poison([[maybe_unused]] const std::byte* p, [[maybe_unused]] std::size_t n) {
@@ -47,8 +52,13 @@ Arena::Block Arena::allocate_elsewhere(std::size_t bytes) {
     const std::size_t grown = std::clamp(capacity_, first_chunk, largest_growth);
     const std::size_t size = round_up(std::max(needed, grown), alignment);
     if (size > SIZE_MAX / 2) throw std::bad_alloc();
-    std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(std::aligned_alloc(alignment, 2 * size)));
+    const std::size_t total = 2 * size, page = total >= 2 * large_page ? large_page : alignment;
+    std::unique_ptr<std::byte[], Free> memory(
+        static_cast<std::byte*>(std::aligned_alloc(page, round_up(total, page))));
     if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (page == large_page) madvise(memory.get(), round_up(total, page), MADV_HUGEPAGE);  // a hint: it may fail
+#endif
     poison(memory.get(), 2 * size);
     chunks_.push_back({std::move(memory), size});
     capacity_ += size;

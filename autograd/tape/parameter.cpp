@@ -1,6 +1,5 @@
 #include <unroll/autograd/tape/parameter.h>
 
-#include <unroll/autograd/tensor/gemm.h>
 #include <unroll/autograd/tensor/simd.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -82,17 +81,15 @@ void Gradient<T>::add(const Gradient& other) {
 }
 
 template <Real T>
-View<const T> Parameter<T>::transposed() const {
-  require<ShapeError>(shape_.rank() == 2, "transposed: a matrix is needed, not {}", shape_);
-  const std::lock_guard lock(transposed_.mutex);
-  if (transposed_.version != version_) {
-    const Shape flipped{shape_[1], shape_[0]};
-    if (shape_of(transposed_.value) != flipped || transposed_.value.size() == 0)
-      transposed_.value = make_tensor<T>(flipped);
-    transpose(view_of(value_), view_of(transposed_.value));
-    transposed_.version = version_;
+const Packed<T>& Parameter<T>::packed(Trans trans) const {
+  require<ShapeError>(shape_.rank() == 2, "packed: a matrix is needed, not {}", shape_);
+  Cache& cache = trans == Trans::yes ? packed_transposed_ : packed_;
+  const std::lock_guard lock(cache.mutex);
+  if (cache.version != version_) {
+    cache.value.assign(trans, view_of(value_));
+    cache.version = version_;
   }
-  return view_of(std::as_const(transposed_.value));
+  return cache.value;
 }
 
 template class Gradient<float>;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <unroll/autograd/tensor/tensor.h>
+#include <unroll/autograd/tensor/gemm.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -85,8 +85,8 @@ class Parameter {
   const std::string& path() const { return path_; }
   void set_path(std::string path) { path_ = std::move(path); }
 
-  /// The transpose of a matrix, made at most once per version.
-  View<const T> transposed() const;
+  /// The matrix, or its transpose, as the right operand of products: made at most once per version.
+  const Packed<T>& packed(Trans trans = Trans::no) const;
 
  private:
   struct Cache {
@@ -98,7 +98,7 @@ class Parameter {
     }
     std::mutex mutex;
     std::uint64_t version = 0;
-    Tensor<T> value;
+    Packed<T> value;
   };
 
   Tensor<T> value_;
@@ -107,7 +107,7 @@ class Parameter {
   std::uint64_t version_ = 1;
   bool frozen_ = false;
   mutable Gradient<T> gradient_{Shape{0}};
-  mutable Cache transposed_;
+  mutable Cache packed_, packed_transposed_;
 };
 
 extern template class Gradient<float>;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <unroll/autograd/tensor/denormals.h>
 #include <unroll/autograd/tensor/gemm.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -493,10 +494,14 @@ template <Real T>
 void Tape<T>::defer_product(std::uint32_t w, View<const T> a, View<const T> b) {
   if (pending_[w] == 0) {
     if (products_used_ == products_.size()) products_.emplace_back();
-    products_[products_used_++].clear();
-    pending_[w] = products_used_;
+    pending_[w] = ++products_used_;
+    products_[products_used_ - 1].list.clear();
+    products_[products_used_ - 1].rows = 0;
   }
-  products_[pending_[w] - 1].push_back({a, b});
+  Products& products = products_[pending_[w] - 1];
+  products.list.push_back({a, b});
+  products.rows += a.rows;
+  if (products.rows >= product_rows) flush(w);
 }
 
 namespace {
@@ -522,12 +527,13 @@ bool extend(View<const T>& run, const View<const T>& next) {
 
 template <Real T>
 void Tape<T>::flush(std::uint32_t index) {
-  std::vector<Product>& list = products_[pending_[index] - 1];
+  Products& products = products_[pending_[index] - 1];
+  std::vector<Product>& list = products.list;
+  if (list.empty()) return;
   std::reverse(list.begin(), list.end());  // in the order of time, so that runs grow upwards in memory
   bool overwrite = false;
   View<T> grad;
   std::tie(grad, overwrite) = claim_gradient(index);
-  constexpr Index gathered_rows = 4096;
   for (std::size_t i = 0; i < list.size();) {
     View<const T> a = list[i].a, b = list[i].b;
     std::size_t end = i + 1;
@@ -541,7 +547,7 @@ void Tape<T>::flush(std::uint32_t index) {
       // Not evenly laid out: gather what follows, keeping an operand that is one run where it lies.
       Index rows = a.rows;
       bool run_of_b = true;
-      for (; end < list.size() && rows + list[end].a.rows <= gathered_rows; ++end) {
+      for (; end < list.size(); ++end) {
         run_of_b = run_of_b && extend(b, list[end].b);
         rows += list[end].a.rows;
       }
@@ -561,7 +567,8 @@ void Tape<T>::flush(std::uint32_t index) {
     scratch_.rewind();
     i = end;
   }
-  pending_[index] = 0;
+  list.clear();
+  products.rows = 0;
 }
 
 template <Real T>
@@ -594,6 +601,7 @@ void Tape<T>::sweep(Var<T> y, const T* seed, const SinkFor& sink_for) {
     explicit Running(bool& f) : flag(f) { flag = true; }
     ~Running() { flag = false; }
   } running(sweeping_);
+  const FlushDenormals no_denormals;
   for (std::uint32_t i = y.index() + 1; i-- > 0;) {
     if (pending_[i] != 0) flush(i);
     const Node<T>& n = nodes_[i];

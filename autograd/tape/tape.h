@@ -221,8 +221,9 @@ class Tape {
   View<T> gradient_of(std::uint32_t index);
   /// The same; if the second is true the memory may be overwritten instead of added to.
   std::pair<View<T>, bool> claim_gradient(std::uint32_t index);
-  /// During backward: the gradient of matrix `w` will grow by a^T b. All such products of one matrix are
-  /// done at once when the reverse loop reaches it.
+  /// During backward: the gradient of matrix `w` will grow by a^T b. Such products of one matrix are gathered and done
+  /// together, `product_rows` rows or so at a time, while they are in the cache.
+  static constexpr Index product_rows = 384;
   void defer_product(std::uint32_t w, View<const T> a, View<const T> b);
   /// The parameter behind a leaf, or null.
   const Parameter<T>* parameter_of(std::uint32_t index) const;
@@ -255,6 +256,10 @@ class Tape {
   };
   struct Product {
     View<const T> a, b;
+  };
+  struct Products {
+    std::vector<Product> list;
+    Index rows = 0;
   };
   /// A slab slice handed out for in-place accumulation, with the column ranges read and consumed so far.
   struct Exclusive {
@@ -317,7 +322,7 @@ class Tape {
   std::uint32_t flag_count_ = 0;
   std::vector<std::uint8_t> touched_;
   std::vector<std::uint32_t> pending_;
-  std::vector<std::vector<Product>> products_;
+  std::vector<Products> products_;
   std::uint32_t products_used_ = 0;
   std::vector<Leaf> leaves_;
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_

@@ -1,27 +1,47 @@
 #pragma once
 
+#include <memory>
+
 #include <unroll/autograd/tensor/tensor.h>
 
 namespace unroll::inline UNROLL_ISA {
 
 enum class Trans : bool { no, yes };
 
-/// C = op(A) op(B) + (accumulate ? C : 0), where op transposes on request. C must not overlap A or B.
-/// Large single-precision products go to oneDNN when the library was built with it, on the calling
-/// thread; all others to a register-tiled kernel.
+/// C = op(A) op(B) + (accumulate ? C : 0) + the row `bias` if there is one, where op transposes on request. C must not
+/// overlap A or B. Every element is summed in the same order whatever the other extents are: a row of C does not depend
+/// on how many rows there are.
 template <Real T>
-void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate);
+void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias = nullptr);
 
-/// The same product by the register-tiled kernel alone.
+/// The right operand of products, op(B), in the order the kernel reads it: worth making for what several products share.
 template <Real T>
-void gemm_tiled(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate);
+class Packed {
+ public:
+  /// Takes the values of op(b); memory is kept from one call to the next.
+  void assign(Trans tb, View<const T> b);
+
+  Index rows() const { return rows_; }
+  Index cols() const { return cols_; }
+  const T* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(T* memory) const;
+  };
+  Index rows_ = 0, cols_ = 0, capacity_ = 0;
+  std::unique_ptr<T[], Free> data_;
+};
+
+/// The same product with a right operand that was packed before.
+template <Real T>
+void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumulate, const T* bias = nullptr);
 
 /// The same product by three loops: what the others are checked against.
 template <Real T>
 void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate);
 
-/// B = transpose of A.
-template <Real T>
-void transpose(View<const T> a, View<T> b);
+extern template class Packed<float>;
+extern template class Packed<double>;
 
 }  // namespace unroll::inline UNROLL_ISA

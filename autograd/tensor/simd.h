@@ -61,8 +61,8 @@ using scalar_t = typename detail::ScalarOf<V>::type;
 /// The functions rules are made of, for a scalar and for a register.
 namespace math {
 
-using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::sin, std::sqrt;
-using xsimd::abs, xsimd::cos, xsimd::erf, xsimd::exp, xsimd::expm1, xsimd::log, xsimd::log1p, xsimd::select, xsimd::sin,
+using std::abs, std::cos, std::erf, std::expm1, std::log, std::log1p, std::sin, std::sqrt;
+using xsimd::abs, xsimd::cos, xsimd::erf, xsimd::expm1, xsimd::log, xsimd::log1p, xsimd::select, xsimd::sin,
     xsimd::sqrt;
 
 template <Real T>
@@ -85,21 +85,6 @@ xsimd::batch<T, A> min(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
 template <Real T>
 T select(bool condition, T yes, T no) {
   return condition ? yes : no;
-}
-/// 1 / (1 + exp(-x)); exact limits 0 and 1, NaN stays NaN.
-template <class V>
-V sigmoid(V x) {
-  const V e = exp(-abs(x));
-  const V s = V(1) / (V(1) + e);
-  return math::select(x < V(0), e * s, s);
-}
-
-/// Hyperbolic tangent by expm1 of -2|x|, which keeps the relative accuracy near zero.
-template <class V>
-V tanh(V x) {
-  const V m = expm1(V(-2) * abs(x));
-  const V t = -m / (m + V(2));
-  return math::select(x < V(0), -t, t);
 }
 
 }  // namespace math

@@ -7,7 +7,7 @@
 #include <unroll/layers/layers.h>
 #include <unroll/optim/adam.h>
 
-// Counts what operator new hands out while a flag is set. What oneDNN takes inside a product does not go through here.
+// Counts what operator new hands out while a flag is set.
 
 namespace {
 std::atomic<bool> counting = false;
