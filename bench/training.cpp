@@ -132,17 +132,18 @@ class TrainingOf final : public Training {
       const double share = static_cast<double>(count_valid(shard.data.targets)) / tokens;
       shard.loss = static_cast<double>(loss.item()) * share;
       shard.forward = milliseconds(begun, Clock::now());
-      if (shards_.size() == 1)
-        shard.tape.backward(loss);
+      if (s == 0)
+        shard.tape.backward(Var<>(loss * share));
       else
         shard.tape.backward(Var<>(loss * share), shard.gradients);
     });
     double loss = 0;
-    for (const auto& shard : shards_) loss += shard->loss;
-    if (shards_.size() > 1)
-      for (const auto& shard : shards_) shard->gradients.deliver();
+    for (const auto& shard : shards_) {
+      loss += shard->loss;
+      if (shard != shards_.front()) shard->gradients.deliver(&workers_);
+    }
     const auto differentiated = Clock::now();
-    sgd_.step();
+    sgd_.step(&workers_);
     phases = {shards_[0]->forward, milliseconds(start, differentiated) - shards_[0]->forward,
               milliseconds(differentiated, Clock::now())};
     nodes = tape_bytes = 0;

@@ -13,14 +13,7 @@
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-/// Numbers that hold for one parameter in one step.
-template <Real T>
-struct Scales {
-  T rate, decay;  // of this parameter
-  T clip_scale;   // what gradients are multiplied by
-  T clip_value;   // 0: none
-  T a, b, c, d;   // what the method makes of its options
-};
+using detail::Scales;
 
 // One element of each method: x, the gradient g, and what is kept.
 
@@ -151,22 +144,30 @@ Optimizer<T, Method>::Optimizer(std::vector<ParameterGroup<T>> groups, const Opt
     for (Parameter<T>* p : group.parameters) {
       for (const Entry& e : entries_)
         require<ValueError>(e.parameter != p, "optimizer: parameter {} is listed twice", p->path());
-      Entry entry{p, group.rate_factor, group.weight_decay < 0 ? options.weight_decay : group.weight_decay, {}};
+      Entry entry{p, group.rate_factor, group.weight_decay < 0 ? options.weight_decay : group.weight_decay, {}, {}};
       for (Tensor<T>& slot : entry.slots) slot = make_tensor<T>(p->shape(), T(0));
       entries_.push_back(std::move(entry));
     }
 }
 
 template <Real T, class Method>
-double Optimizer<T, Method>::step() {
-  const FlushDenormals no_denormals;
+double Optimizer<T, Method>::step(Workers* workers) {
+  constexpr Index longest = 1 << 16;
+  blocks_.clear();
+  for (Entry& e : entries_)
+    if (!e.parameter->frozen())
+      e.parameter->gradient().for_each_run([&](Index offset, Index count) {
+        for (Index first = 0; first < count; first += longest)
+          blocks_.push_back({&e, offset + first, std::min(longest, count - first), 0});
+      });
+  const auto block_count = static_cast<Index>(blocks_.size());
+  run(workers, block_count, [&](Index i) {
+    const FlushDenormals no_denormals;
+    Block& b = blocks_[static_cast<std::size_t>(i)];
+    b.squares = sum_of_squares(b.entry->parameter->gradient().data() + b.offset, b.count);
+  });
   double squares = 0;
-  for (const Entry& e : entries_) {
-    if (e.parameter->frozen() || e.parameter->gradient().empty()) continue;
-    const T* const g = e.parameter->gradient().data();
-    e.parameter->gradient().for_each_run(
-        [&](Index offset, Index count) { squares += sum_of_squares(g + offset, count); });
-  }
+  for (const Block& b : blocks_) squares += b.squares;
   const double norm = std::sqrt(squares);
   if (!std::isfinite(norm)) {
     clear_gradients();
@@ -174,22 +175,26 @@ double Optimizer<T, Method>::step() {
   }
   ++steps_;
   const double scale = options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1;
-  for (Entry& e : entries_) {
-    Gradient<T>& gradient = e.parameter->gradient();
-    if (e.parameter->frozen() || gradient.empty()) continue;
-    const T* const g = gradient.data();
-    T* const x = e.parameter->edit().data();
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    Entry& e = *blocks_[i].entry;
+    if (i > 0 && &e == blocks_[i - 1].entry) continue;
+    e.parameter->edit();
+    e.scales = prepare<T>(options_, steps_,
+                          {static_cast<T>(options_.rate * e.rate_factor), static_cast<T>(e.weight_decay),
+                           static_cast<T>(scale), static_cast<T>(options_.clip_value), 0, 0, 0, 0});
+  }
+  run(workers, block_count, [&](Index at) {
+    const FlushDenormals no_denormals;
+    const Block& b = blocks_[static_cast<std::size_t>(at)];
+    Entry& e = *b.entry;
+    const T* const g = e.parameter->gradient().data();
+    T* const x = const_cast<T*>(e.parameter->value().data());
     std::array<T*, Method::slots.size()> kept;
     for (std::size_t j = 0; j < kept.size(); ++j) kept[j] = e.slots[j].data();
-    const Scales<T> s = prepare<T>(options_, steps_,
-                                   {static_cast<T>(options_.rate * e.rate_factor), static_cast<T>(e.weight_decay),
-                                    static_cast<T>(scale), static_cast<T>(options_.clip_value), 0, 0, 0, 0});
-    gradient.for_each_run([&](Index offset, Index count) {
-      Index i = offset;
-      for (; i + lanes<T> <= offset + count; i += lanes<T>) update_at<Batch<T>, Method>(s, x, g, kept, i);
-      for (; i < offset + count; ++i) update_at<T, Method>(s, x, g, kept, i);
-    });
-  }
+    Index i = b.offset;
+    for (; i + lanes<T> <= b.offset + b.count; i += lanes<T>) update_at<Batch<T>, Method>(e.scales, x, g, kept, i);
+    for (; i < b.offset + b.count; ++i) update_at<T, Method>(e.scales, x, g, kept, i);
+  });
   clear_gradients();
   return norm;
 }

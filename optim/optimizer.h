@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <unroll/autograd/tape/parameter.h>
+#include <unroll/autograd/tape/workers.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -22,6 +23,17 @@ struct OptimizerState {
   std::uint64_t* steps = nullptr;
 };
 
+namespace detail {
+/// Numbers that hold for one parameter in one step.
+template <Real T>
+struct Scales {
+  T rate, decay;  // of this parameter
+  T clip_scale;   // what gradients are multiplied by
+  T clip_value;   // 0: none
+  T a, b, c, d;   // what the method makes of its options
+};
+}  // namespace detail
+
 /// The machinery of all optimizers. It sees parameters, never layers. Of a parameter whose gradient is rows (an
 /// embedding) only the rows that were touched are updated. `Method` has `Options`, the names of the arrays it keeps for
 /// each parameter in `slots`, and the formula of one update.
@@ -36,8 +48,9 @@ class Optimizer {
   Optimizer(std::vector<ParameterGroup<T>> groups, const Options& options = {});
 
   /// Clips, updates every parameter that has a gradient and is not frozen, and clears the gradients. Returns the
-  /// Euclidean norm of all gradients before clipping; when that is not finite nothing is updated.
-  double step();
+  /// Euclidean norm of all gradients before clipping; when that is not finite nothing is updated. With `workers` the
+  /// arrays are shared out in blocks; the result is the same to the bit.
+  double step(Workers* workers = nullptr);
   /// Forgets gradients without a step.
   void clear_gradients();
 
@@ -50,11 +63,20 @@ class Optimizer {
   struct Entry {
     Parameter<T>* parameter;
     double rate_factor, weight_decay;
+    detail::Scales<T> scales;
     std::array<Tensor<T>, Method::slots.size()> slots;
+  };
+
+  /// Adjacent elements of one parameter.
+  struct Block {
+    Entry* entry;
+    Index offset, count;
+    double squares;
   };
 
   Options options_;
   std::vector<Entry> entries_;
+  std::vector<Block> blocks_;
   std::uint64_t steps_ = 0;
 };
 

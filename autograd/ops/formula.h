@@ -366,17 +366,28 @@ template <bool Flat, class E, Real T, int N>
   if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, dy);
 }
 
-/// A result of one element, from and to leaves of one element.
+/// A result of one element, from leaves that then have one element each.
 template <class E, Real T, int N>
-T single_forward(const E& e, std::span<Walk<T>> walks) {
-  for (Walk<T>& w : walks) w.is_vector = false;
+T single_forward(const E& e, std::span<const Var<T>> leaves) {
+  std::array<Walk<T>, N> walks;
+  for (std::size_t i = 0; i < N; ++i) {
+    walks[i].value = leaves[i].tape().node(leaves[i].index()).value;
+    walks[i].is_vector = false;
+  }
   const Cursor<T, N, false> cursor{walks};
   return e.template eval<0, Batch<T>>(cursor).get(0);
 }
 
 template <class E, Real T, int N>
-void single_backward(const E& e, std::span<Walk<T>> walks, T dy) {
-  for (Walk<T>& w : walks) w.is_vector = false;
+void single_backward(const E& e, std::span<const Var<T>> leaves, T dy) {
+  std::array<Walk<T>, N> walks;
+  for (std::size_t i = 0; i < N; ++i) {
+    Tape<T>& tape = leaves[i].tape();
+    const std::uint32_t index = leaves[i].index();
+    walks[i].value = tape.node(index).value;
+    walks[i].grad = tape.wanted(index) ? tape.gradient_of(index).data : nullptr;
+    walks[i].is_vector = false;
+  }
   std::array<Batch<T>, N> sums;
   sums.fill(Batch<T>(T(0)));
   Cursor<T, N, false> cursor{walks, sums.data()};
@@ -404,12 +415,12 @@ struct FormulaRule {
   void forward(Var<T> y, std::span<const Var<T>> vars) const {
     const View<T> out = result(y);
     if (out.size() == 0) return;
-    std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
-    if (rows.flat && out.size() == 1) {
-      *out.data = single_forward<E, T, leaves>(e, walks);
+    if (out.size() == 1) {
+      *out.data = single_forward<E, T, leaves>(e, vars);
       return;
     }
+    std::array<Walk<T>, leaves> walks;
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
     const FlushDenormals no_denormals;
     if (rows.flat) return row_forward<true, E, T, leaves>(e, walks, out.data, out.size());
     std::array<Index, Shape::max_rank> at{};
@@ -421,9 +432,10 @@ struct FormulaRule {
   static void backward(const void* rule, Var<T> y) {
     const auto& self = *static_cast<const FormulaRule*>(rule);
     const View<T> dy = gradient(y);
+    const std::array<Var<T>, leaves> vars = self.vars();
+    if (dy.size() == 1) return single_backward<E, T, leaves>(self.e, vars, *dy.data);
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), self.vars(), walks, true);
-    if (rows.flat && dy.size() == 1) return single_backward<E, T, leaves>(self.e, walks, *dy.data);
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, true);
     if (rows.flat) return row_backward<true, E, T, leaves>(self.e, walks, dy.data, dy.size());
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
@@ -434,34 +446,41 @@ struct FormulaRule {
   static constexpr Op<T> op{"formula", &backward, &E::describe};
 };
 
+/// The shape of a formula whose leaves differ in theirs.
+template <class E, Real T>
+Shape broadcast_leaves(const Tape<T>& tape, std::span<const Var<T>> vars) {
+  std::array<Shape, E::leaves> shapes;
+  for (std::size_t i = 0; i < shapes.size(); ++i) shapes[i] = tape.node(vars[i].index()).shape;
+  try {
+    return E::extents(shapes.data());
+  } catch (const ShapeError& error) { throw ShapeError(tape.located(error.what(), vars)); }
+}
+
 template <class E>
 Var<typename E::scalar> record_formula(const E& formula) {
   using T = typename E::scalar;
   constexpr std::size_t count = E::leaves;
   static_assert(count > 0, "a formula of numbers alone has no tape");
-  E e = formula;
+  FormulaRule<E> rule{formula};
   std::array<Leaf<T>*, count> leaf;
-  e.collect(leaf.data());
+  rule.e.collect(leaf.data());
   Tape<T>* tape = nullptr;
   for (const Leaf<T>* l : leaf)
     if (tape == nullptr && l->parameter == nullptr) tape = &l->var.tape();
   require<TapeError>(tape != nullptr, "formula: parameters alone have no tape; enter one with tape.use(parameter)");
   std::array<Var<T>, count> vars;
-  std::array<Shape, count> shapes;
   for (std::size_t i = 0; i < count; ++i) {
     if (leaf[i]->parameter != nullptr) *leaf[i] = Leaf<T>{{}, tape->use(*leaf[i]->parameter), nullptr};
     vars[i] = leaf[i]->var;
-    shapes[i] = tape->checked(vars[i], "formula").shape;
   }
+  bool alike = true;
+  for (const Var<T>& v : vars)
+    alike = tape->checked(v, "formula").shape == tape->node(vars[0].index()).shape && alike;
   if constexpr (std::same_as<E, Leaf<T>>) {
     return vars[0];
   } else {
-    Shape shape;
-    try {
-      shape = E::extents(shapes.data());
-    } catch (const ShapeError& error) { throw ShapeError(tape->located(error.what(), vars)); }
-    const Var<T> y = tape->append(FormulaRule<E>::op, shape, vars);
-    const FormulaRule<E> rule{e};
+    const Var<T> y = tape->append(FormulaRule<E>::op,
+                                  alike ? tape->node(vars[0].index()).shape : broadcast_leaves<E, T>(*tape, vars), vars);
     rule.forward(y, vars);
     tape->keep_rule(y, rule);
     return y;

@@ -38,11 +38,13 @@ Gradient<T>& Gradients<T>::of(const Parameter<T>& parameter) {
 }
 
 template <Real T>
-void Gradients<T>::deliver() {
-  for (auto& [parameter, gradient] : entries_) {
+void Gradients<T>::deliver(Workers* workers) {
+  const auto deliver_one = [&](Index i) {
+    const auto& [parameter, gradient] = entries_[static_cast<std::size_t>(i)];
     parameter->gradient().add(*gradient);
     gradient->clear();
-  }
+  };
+  run(workers, static_cast<Index>(entries_.size()), deliver_one);
 }
 
 // Handles
@@ -446,6 +448,7 @@ template <Real T>
 bool Tape<T>::reached(const Node<T>& n) const {
   if (n.shape.size() == 0) return false;
   const Block& block = blocks_[n.block];
+  if (block.units == 1) return touched_[block.flag] != 0;
   const auto [first, last] = units_of(n, block);
   for (std::uint32_t u = first; u < last; ++u)
     if (touched_[block.flag + u] != 0) return true;
@@ -453,7 +456,7 @@ bool Tape<T>::reached(const Node<T>& n) const {
 }
 
 template <Real T>
-View<T> Tape<T>::gradient_of(std::uint32_t index) {
+View<T> Tape<T>::gradient_by_units(std::uint32_t index) {
   const Node<T>& n = nodes_[index];
   T* data = n.grad;
   if (n.leaf != 0) {

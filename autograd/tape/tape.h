@@ -8,6 +8,7 @@
 #include <unroll/autograd/tape/arena.h>
 #include <unroll/autograd/tape/parameter.h>
 #include <unroll/autograd/tape/var.h>
+#include <unroll/autograd/tape/workers.h>
 #include <unroll/autograd/tensor/rng.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -65,8 +66,8 @@ template <Real T>
 class Gradients {
  public:
   Gradient<T>& of(const Parameter<T>& parameter);
-  /// Adds all to the parameters' own gradients, and clears.
-  void deliver();
+  /// Adds all to the parameters' own gradients, and clears; with `workers`, several parameters at a time.
+  void deliver(Workers* workers = nullptr);
 
  private:
   std::vector<std::pair<const Parameter<T>*, std::unique_ptr<Gradient<T>>>> entries_;
@@ -218,7 +219,17 @@ class Tape {
     return n.grad != nullptr && (n.leaf == 0 || leaves_[n.leaf - 1].sink != nullptr);
   }
   /// During backward: the gradient of a value, to be added to (zeroed before its first use).
-  View<T> gradient_of(std::uint32_t index);
+  View<T> gradient_of(std::uint32_t index) {
+    const Node<T>& n = nodes_[index];
+    const Block& block = blocks_[n.block];
+    if (n.leaf != 0 || block.units != 1) [[unlikely]]
+      return gradient_by_units(index);
+    if (touched_[block.flag] == 0) {
+      touched_[block.flag] = 1;
+      std::fill_n(block.grad, block.size, T(0));
+    }
+    return {n.grad, n.shape.rows(), n.shape.cols(), n.stride};
+  }
   /// The same; if the second is true the memory may be overwritten instead of added to.
   std::pair<View<T>, bool> claim_gradient(std::uint32_t index);
   /// During backward: the gradient of matrix `w` will grow by a^T b. Such products of one matrix are gathered and done
@@ -304,6 +315,7 @@ class Tape {
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
+  View<T> gradient_by_units(std::uint32_t index);
   void flush(std::uint32_t index);
   std::pair<Index, Index> columns_of(const Node<T>& n, const Exclusive& e) const;
   std::pair<std::uint32_t, std::uint32_t> units_of(const Node<T>& n, const Block& block) const;

@@ -40,4 +40,11 @@ class Workers {
   std::vector<std::jthread> threads_;
 };
 
+/// The same on the calling thread alone when there are no workers.
+template <class Task>
+void run(Workers* workers, Index count, const Task& task) {
+  if (workers != nullptr) return workers->run(count, std::ref(task));
+  for (Index i = 0; i < count; ++i) task(i);
+}
+
 }  // namespace unroll::inline UNROLL_ISA

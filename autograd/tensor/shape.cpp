@@ -50,8 +50,8 @@ Shape Shape::inserted(int axis, Index extent) const {
   return Shape(extents.data(), static_cast<std::size_t>(rank_ + 1));
 }
 
-Shape broadcast(const Shape& a, const Shape& b, const char* op) {
-  if (a == b || b.rank() == 0) return a;
+Shape detail::broadcast_different(const Shape& a, const Shape& b, const char* op) {
+  if (b.rank() == 0) return a;
   if (a.rank() == 0) return b;
   const Shape& longer = a.rank() >= b.rank() ? a : b;
   Shape result = longer;

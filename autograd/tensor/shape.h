@@ -72,7 +72,12 @@ class Shape {
 };
 
 /// Extents of `a op b`: axes are aligned at the end, an extent of 1 stretches. Throws ShapeError naming `op`.
-Shape broadcast(const Shape& a, const Shape& b, const char* op);
+namespace detail {
+Shape broadcast_different(const Shape& a, const Shape& b, const char* op);
+}
+inline Shape broadcast(const Shape& a, const Shape& b, const char* op) {
+  return a == b ? a : detail::broadcast_different(a, b, op);
+}
 
 }  // namespace unroll::inline UNROLL_ISA
 

@@ -199,16 +199,20 @@ class Training {
             fmt::format("train: the loss is {} at step {}: {}", shard.nats, step_, where ? where->message() : ""));
       }
       const double share = static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
-      shard.tape.backward(Var<>(loss * share), shard.gradients);
+      // The first shard adds to the parameters themselves; the others are added after it, in their order.
+      if (s == 0)
+        shard.tape.backward(Var<>(loss * share));
+      else
+        shard.tape.backward(Var<>(loss * share), shard.gradients);
       shard.state = shard.tape.restart(last);
     });
     double nats = 0;
     for (Index s = 0; s < o_.shards; ++s) {
       Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
-      shard.gradients.deliver();
+      if (s > 0) shard.gradients.deliver(&workers_);
       nats += shard.nats * static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
     }
-    adam_.step();
+    adam_.step(&workers_);
     smoothed_ = taken_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
     ++taken_;
     trained_ += static_cast<double>(window.inputs.shape.size());

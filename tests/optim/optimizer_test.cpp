@@ -159,6 +159,30 @@ TEST_CASE("optimizer: of an embedding only the rows that were looked up change, 
     }
 }
 
+TEST_CASE("optimizer: workers share out the arrays and change no bit") {
+  Rng rng{5};
+  const Tensor<double> large = random_tensor({300, 1000}, rng), small = random_tensor({7}, rng),
+                       rows = random_tensor({50, 3}, rng);
+  const auto after = [&](int threads) {
+    Parameter<double> a(large), b(small), c(rows);
+    Adam<double> adam(List{&a, &b, &c}, {.rate = 0.1, .clip = 1.0});
+    Workers workers(threads);
+    double norm = 0;
+    for (int i = 0; i < 3; ++i) {
+      std::copy(large.begin(), large.end(), a.gradient().dense().data);
+      std::copy(small.begin(), small.end(), b.gradient().dense().data);
+      for (const Index r : {4, 17}) std::fill_n(c.gradient().row(r), 3, 0.5 * i + 1);
+      norm = adam.step(threads > 1 ? &workers : nullptr);
+    }
+    std::vector<double> all{norm};
+    for (const Parameter<double>* p : {&a, &b, &c}) all.insert(all.end(), p->value().begin(), p->value().end());
+    return all;
+  };
+  const auto alone = after(1);
+  CHECK(alone == after(2));
+  CHECK(alone == after(5));
+}
+
 TEST_CASE("optimizer: its state is named by slot and path, and taking it over goes on as before") {
   Rng rng{1};
   Linear<double> a(3, 2, rng), b(3, 2, rng);
