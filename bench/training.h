@@ -22,7 +22,7 @@ struct TrainShape {
   double flops() const;
   /// Bytes of float that values and gradients of one step take by arithmetic: for each token and layer its projected
   /// gates, outputs and inner states, and the inputs of the first; once as values and once as gradients. Logits are
-  /// counted once: their gradient may take their place.
+  /// counted once, for their gradient takes their place; outputs of a ragged batch once more, with their padding.
   double needed_bytes() const;
 };
 
