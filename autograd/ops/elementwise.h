@@ -333,11 +333,11 @@ struct Div {
   static constexpr const char* name = "div";
   template <class V>
   V forward(V a, V b) const {
-    return a / b;
+    return math::divide(a, b);
   }
   template <class V>
   std::array<V, 2> backward(V dy, V, V b, V y) const {
-    const V da = dy / b;
+    const V da = math::divide(dy, b);
     return {da, -da * y};
   }
 };

@@ -474,13 +474,12 @@ Var<typename E::scalar> record_formula(const E& formula) {
     vars[i] = leaf[i]->var;
   }
   bool alike = true;
-  for (const Var<T>& v : vars)
-    alike = tape->checked(v, "formula").shape == tape->node(vars[0].index()).shape && alike;
+  for (const Var<T>& v : vars) alike = tape->checked(v, "formula").shape == tape->node(vars[0].index()).shape && alike;
   if constexpr (std::same_as<E, Leaf<T>>) {
     return vars[0];
   } else {
-    const Var<T> y = tape->append(FormulaRule<E>::op,
-                                  alike ? tape->node(vars[0].index()).shape : broadcast_leaves<E, T>(*tape, vars), vars);
+    const Var<T> y = tape->append(
+        FormulaRule<E>::op, alike ? tape->node(vars[0].index()).shape : broadcast_leaves<E, T>(*tape, vars), vars);
     rule.forward(y, vars);
     tape->keep_rule(y, rule);
     return y;

@@ -34,9 +34,7 @@ struct MatMul {
   Var<T> a, b;
   Transposed transposed;
 
-  void forward(Var<T> y) const {
-    product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false);
-  }
+  void forward(Var<T> y) const { product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false); }
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
     const View<const T> dy = gradient(y), x = values(a), w = values(b);
@@ -65,9 +63,7 @@ struct Affine {
   static constexpr const char* name = "affine";
   Var<T> x, w, bias;
 
-  void forward(Var<T> y) const {
-    product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data);
-  }
+  void forward(Var<T> y) const { product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data); }
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y), from = values(x);
     T* const db = wanted(bias) ? gradient(bias).data : nullptr;

@@ -53,8 +53,7 @@ Arena::Block Arena::allocate_elsewhere(std::size_t bytes) {
     const std::size_t size = round_up(std::max(needed, grown), alignment);
     if (size > SIZE_MAX / 2) throw std::bad_alloc();
     const std::size_t total = 2 * size, page = total >= 2 * large_page ? large_page : alignment;
-    std::unique_ptr<std::byte[], Free> memory(
-        static_cast<std::byte*>(std::aligned_alloc(page, round_up(total, page))));
+    std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(std::aligned_alloc(page, round_up(total, page))));
     if (!memory) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
     if (page == large_page) madvise(memory.get(), round_up(total, page), MADV_HUGEPAGE);  // a hint: it may fail

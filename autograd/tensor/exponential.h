@@ -24,7 +24,7 @@ template <class A>
 #else
   // In two factors: one alone would leave the range of exponents.
   const auto k = xsimd::to_int(n), half = k >> 1;
-  const auto power = [](const auto& e) { return xsimd::bitwise_cast<Floats<A>>((e + 127) << 23); };
+  const auto power = [](const auto& e) { return xsimd::bitwise_cast<Floats<A> >((e + 127) << 23); };
   return y * power(half) * power(k - half);
 #endif
 }
@@ -52,7 +52,7 @@ template <class A>
 template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> sigmoid(const detail::Floats<A>& x) {
   using V = detail::Floats<A>;
-  return V(1.0f) / (V(1.0f) + math::exp(-x));
+  return math::divide(V(1.0f), V(1.0f) + math::exp(-x));
 }
 template <class V>
 V sigmoid(const V& x) {
@@ -72,7 +72,7 @@ template <class A>
   p = xsimd::fma(p, z, V(1.3331491281e-1f));
   p = xsimd::fma(p, z, V(-3.3333283925e-1f));
   const V near = xsimd::fma(p * z, x, x);
-  const V far = V(1.0f) - V(2.0f) / (V(1.0f) + math::exp(size + size));
+  const V far = V(1.0f) - math::divide(V(2.0f), V(1.0f) + math::exp(size + size));
   return xsimd::select(size < V(0.625f), near, xsimd::copysign(far, x));
 }
 template <class A>

@@ -212,8 +212,7 @@ void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index dep
 
 template <Real T>
 T* allocate(Index count) {
-  return static_cast<T*>(
-      ::operator new[](static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{alignment}));
+  return static_cast<T*>(::operator new[](static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{alignment}));
 }
 
 template <Real T>

@@ -14,7 +14,8 @@ enum class Trans : bool { no, yes };
 template <Real T>
 void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias = nullptr);
 
-/// The right operand of products, op(B), in the order the kernel reads it: worth making for what several products share.
+/// The right operand of products, op(B), in the order the kernel reads it: worth making for what several products
+/// share.
 template <Real T>
 class Packed {
  public:

@@ -82,6 +82,18 @@ xsimd::batch<T, A> min(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
   return xsimd::select(b < a, b, a);
 }
 
+/// a / b, rounded correctly: xsimd's division of floats on ARM is one unit in the last place off.
+template <class V>
+V divide(const V& a, const V& b) {
+  return a / b;
+}
+#ifdef __aarch64__
+template <class A>
+xsimd::batch<float, A> divide(const xsimd::batch<float, A>& a, const xsimd::batch<float, A>& b) {
+  return vdivq_f32(a, b);
+}
+#endif
+
 template <Real T>
 T select(bool condition, T yes, T no) {
   return condition ? yes : no;

@@ -209,8 +209,8 @@ TEST_CASE("recurrent: the recurrent products take no memory of their own, at any
     const auto xs = tape.constant(x);
     const std::size_t before = tape.value_bytes();
     some_shorter ? lstm(xs, ragged) : lstm(xs);
-    // Per step and row four gates, h, c and the stacked outputs; of a ragged batch also the packed inputs, and the outputs
-    // once more in the user's order. Room for h and c of four states besides.
+    // Per step and row four gates, h, c and the stacked outputs; of a ragged batch also the packed inputs, and the
+    // outputs once more in the user's order. Room for h and c of four states besides.
     const Index steps = some_shorter ? time - 1 : time;
     const Index values = batch * width * (some_shorter ? 8 * steps + time + 8 : 7 * steps + 8);
     CHECK(tape.value_bytes() - before <= static_cast<std::size_t>(values) * sizeof(double));

@@ -29,7 +29,8 @@ TEST_CASE("denormals: flushed while a scope lives, and then as before") {
   CHECK(denormals_live());
 }
 
-TEST_CASE_TEMPLATE("denormals: forward, backward and update flush them, and leave the caller's setting", T, float, double) {
+TEST_CASE_TEMPLATE("denormals: forward, backward and update flush them, and leave the caller's setting", T, float,
+                   double) {
   const T small = std::sqrt(std::numeric_limits<T>::min()) / 16;
   Tape<T> tape;
   const std::vector<T> values(64, small);

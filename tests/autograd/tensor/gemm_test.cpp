@@ -130,7 +130,8 @@ TEST_CASE_TEMPLATE("gemm: a bias is added to every row once", T, float, double) 
         double worst = 0;
         for (Index r = 0; r < 13; ++r)
           for (Index j = 0; j < n; ++j)
-            worst = std::max(worst, std::abs(static_cast<double>(c.view().row(r)[j]) - static_cast<double>(expected.view().row(r)[j]) -
+            worst = std::max(worst, std::abs(static_cast<double>(c.view().row(r)[j]) -
+                                             static_cast<double>(expected.view().row(r)[j]) -
                                              static_cast<double>(bias.view().row(0)[j])));
         CHECK(worst <= 64 * std::numeric_limits<T>::epsilon());
       }
