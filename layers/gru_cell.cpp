@@ -8,7 +8,7 @@ auto GRUCell<T>::step(Var<T> x, State h) const -> State {
   const auto [hr, hz, hn] = split<3>(recurrent(h));
   const auto z = sigmoid(xz + hz);
   const auto n = tanh(xn + sigmoid(xr + hr) * hn);
-  return n + z * (h - n);
+  return lerp(n, h, z);
 }
 
 template <Real T>
@@ -16,8 +16,7 @@ auto GRUResetBeforeCell<T>::step(Var<T> x, State h) const -> State {
   const Var<T> of_gates = slice(x, -1, 0, 2 * width), of_candidate = slice(x, -1, 2 * width, 3 * width);
   const auto [r, z] = split<2>(addmm(of_gates, h, gates.weight));
   const Var<T> n = addmm(of_candidate, sigmoid(r) * h, candidate.weight);
-  const auto candidate_state = tanh(n);
-  return candidate_state + sigmoid(z) * (h - candidate_state);
+  return lerp(tanh(n), h, sigmoid(z));
 }
 
 template struct GRUCell<float>;

@@ -44,7 +44,7 @@ struct Log {
   }
   template <class V>
   V backward(V dy, V x, V) const {
-    return dy / x;
+    return math::divide(dy, x);
   }
 };
 
@@ -56,7 +56,7 @@ struct Log1p {
   }
   template <class V>
   V backward(V dy, V x, V) const {
-    return dy / (V(1) + x);
+    return math::divide(dy, V(1) + x);
   }
 };
 
@@ -80,7 +80,7 @@ struct Sqrt {
   }
   template <class V>
   V backward(V dy, V, V y) const {
-    return V(0.5) * dy / y;
+    return math::divide(V(0.5) * dy, y);
   }
 };
 
@@ -184,12 +184,12 @@ struct Softsign {
   static constexpr const char* name = "softsign";
   template <class V>
   V forward(V x) const {
-    return x / (V(1) + math::abs(x));
+    return math::divide(x, V(1) + math::abs(x));
   }
   template <class V>
   V backward(V dy, V x, V) const {
     const V d = V(1) + math::abs(x);
-    return dy / (d * d);
+    return math::divide(dy, d * d);
   }
 };
 
@@ -383,6 +383,19 @@ struct Less {
   }
 };
 
+struct Lerp {
+  static constexpr const char* name = "lerp";
+  template <class V>
+  V forward(V a, V b, V weight) const {
+    return a + weight * (b - a);
+  }
+  template <class V>
+  std::array<V, 3> backward(V dy, V a, V b, V weight, V) const {
+    const V db = dy * weight;
+    return {dy - db, db, dy * (b - a)};
+  }
+};
+
 struct Where {
   static constexpr const char* name = "where";
   template <class V>
@@ -573,6 +586,11 @@ template <class A, class B>
   requires Operands<A, B>
 auto less(const A& a, const B& b) {
   return apply(rules::Less{}, a, b);
+}
+/// (1 - weight) a + weight b, each of them evaluated once
+template <Operand A, Operand B, Operand W>
+auto lerp(const A& a, const B& b, const W& weight) {
+  return apply(rules::Lerp{}, a, b, weight);
 }
 /// a where the condition is not 0, else b. Selects, never multiplies: a NaN that is not selected changes neither the
 /// value nor the gradient of any array that a and b are formulas of.

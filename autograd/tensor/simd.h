@@ -82,7 +82,7 @@ xsimd::batch<T, A> min(xsimd::batch<T, A> a, xsimd::batch<T, A> b) {
   return xsimd::select(b < a, b, a);
 }
 
-/// a / b, rounded correctly: xsimd's division of floats on ARM is one unit in the last place off.
+/// a / b. On ARM xsimd's division and square root of floats are estimates, a unit or two in the last place off.
 template <class V>
 V divide(const V& a, const V& b) {
   return a / b;
@@ -91,6 +91,10 @@ V divide(const V& a, const V& b) {
 template <class A>
 xsimd::batch<float, A> divide(const xsimd::batch<float, A>& a, const xsimd::batch<float, A>& b) {
   return vdivq_f32(a, b);
+}
+template <class A>
+xsimd::batch<float, A> sqrt(const xsimd::batch<float, A>& x) {
+  return vsqrtq_f32(x);
 }
 #endif
 

@@ -77,6 +77,12 @@ ElementRow where_row() {
       [](double c, double a, double b) { return c != 0 ? a : b; }, {.domains = {{.mask = true}, {}, {}}});
 }
 
+ElementRow lerp_row() {
+  return element<3>(
+      "lerp", "", [](auto a, auto b, auto w) { return lerp(a, b, w); },
+      [](double a, double b, double w) { return (1 - w) * a + w * b; });
+}
+
 }  // namespace
 
 TEST_CASE("broadcast: every op of two operands, each stretched over the other") {
@@ -98,6 +104,15 @@ TEST_CASE("broadcast: every op of an operand and a number") {
 TEST_CASE("broadcast: an element's result does not depend on its position, and is that of a scalar") {
   for (const ElementRow& r : binary_rows()) r.lanes();
   where_row().lanes();
+  lerp_row().lanes();
+}
+
+TEST_CASE("broadcast: lerp, its ends and its weight stretched") {
+  const ElementRow r = lerp_row();
+  for (const auto& [a, b] : broadcast_pairs()) {
+    check_row(broadcasting(r.row, a, b));
+    check_fused(broadcasting(r.fused, a, b));
+  }
 }
 
 TEST_CASE("broadcast: where, its condition and its branches stretched") {

