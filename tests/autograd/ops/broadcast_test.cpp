@@ -80,7 +80,9 @@ ElementRow where_row() {
 ElementRow lerp_row() {
   return element<3>(
       "lerp", "", [](auto a, auto b, auto w) { return lerp(a, b, w); },
-      [](double a, double b, double w) { return (1 - w) * a + w * b; });
+      [](double a, double b, double w) { return (1 - w) * a + w * b; },
+      // Between operands of opposite sign the result cancels: what rounds is of the size of the operands, up to 4.
+      {.domains = {{-2, 2}, {-2, 2}, {0, 1}}, .forward = {1, 8}, .backward = {2, 8}});
 }
 
 }  // namespace
