@@ -11,6 +11,19 @@ struct BothStates {
   static void fields(auto& s, auto&& f) { f("forward", s.forward), f("backward", s.backward); }
 };
 
+/// A sequence layer that reads a sequence from each row's last valid step to its first; outputs lie at the steps of
+/// their inputs.
+template <class L, class... State>
+auto backwards(const L& layer, std::span<const Index> lengths, Var<typename L::scalar> xs, const State&... state) {
+  if constexpr (requires { layer.backwards(xs, state..., lengths); }) {
+    return layer.backwards(xs, state..., lengths);
+  } else {
+    auto unrolled = layer(reverse_time(xs, lengths), state..., lengths);
+    unrolled.outputs = reverse_time(unrolled.outputs, lengths);
+    return unrolled;
+  }
+}
+
 /// A sequence layer that reads the sequence in both directions (Schuster and Paliwal 1997), and puts the outputs side
 /// by side: [time, batch, 2 width]. The backward direction starts at each row's last valid step.
 template <class L>
@@ -31,19 +44,18 @@ struct Bidirectional {
   }
 
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
-    return merge(forward(xs, lengths), backward(reverse_time(xs, lengths), lengths), lengths);
+    return merge(forward(xs, lengths), backwards(backward, lengths, xs));
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    return merge(forward(xs, state.forward, lengths), backward(reverse_time(xs, lengths), state.backward, lengths),
-                 lengths);
+    return merge(forward(xs, state.forward, lengths), backwards(backward, lengths, xs, state.backward));
   }
   Index width() const { return forward.width() + backward.width(); }
   static void fields(auto& m, auto&& f) { f("forward", m.forward), f("backward", m.backward); }
 
  private:
   template <class U>
-  static Unrolled<T, State> merge(const U& ahead, const U& back, std::span<const Index> lengths) {
-    return {concat(ahead.outputs, reverse_time(back.outputs, lengths)), State{ahead.last, back.last}};
+  static Unrolled<T, State> merge(const U& ahead, const U& back) {
+    return {concat(ahead.outputs, back.outputs), State{ahead.last, back.last}};
   }
 };
 

@@ -8,8 +8,8 @@
 namespace unroll::inline UNROLL_ISA {
 
 /// How a batch of sequences of different lengths is packed: rows sorted by length, longest first, so that those alive
-/// at step t are the first alive[t] of them; the valid steps of all rows one after the other, step by step. Lives until
-/// the tape is rewound.
+/// at step t are the first alive[t] of them; the valid steps of all rows one after the other, step by step.
+/// `backwards`, step 0 of each row is its last valid one. Lives until the tape is rewound.
 struct Ragged {
   std::span<Index> order;     // [batch] row of the user's batch at each place of the sorted one
   std::span<Index> rank;      // [batch] place in the sorted batch of each row of the user's
@@ -20,7 +20,7 @@ struct Ragged {
   Index rows = 0;             // valid steps of all rows together
 
   template <Real T>
-  Ragged(Tape<T>& tape, std::span<const Index> lengths, Index time) {
+  Ragged(Tape<T>& tape, std::span<const Index> lengths, Index time, bool backwards) {
     const auto batch = static_cast<Index>(lengths.size());
     const auto at = [](Index i) { return static_cast<std::size_t>(i); };
     const Index longest = batch == 0 ? 0 : *std::max_element(lengths.begin(), lengths.end());
@@ -45,7 +45,8 @@ struct Ragged {
     std::fill(unpacked.begin(), unpacked.end(), Index{-1});
     for (Index t = 0; t < longest; ++t)
       for (Index i = 0; i < alive[at(t)]; ++i) {
-        const Index source = t * batch + order[at(i)];
+        const Index row = order[at(i)];
+        const Index source = (backwards ? lengths[at(row)] - 1 - t : t) * batch + row;
         packed[at(offsets[at(t)] + i)] = source;
         unpacked[at(source)] = offsets[at(t)] + i;
       }

@@ -45,6 +45,55 @@ Place place_of_layer(const M& layer, int depth = 0) {
   return place;
 }
 
+/// The outputs of a layer, step by step, as they come to lie in one block of memory. The first step shows which of the
+/// values that a step records is its output; those of later steps are computed in their place, and what appears
+/// elsewhere is copied there.
+template <Real T>
+class Outputs {
+ public:
+  Outputs(Tape<T>& tape, Index steps, const Shape& whole)
+      : tape_(tape), parts_(tape.template room<Var<T>>(steps)), shape_(whole) {
+    if (steps > 1) slab_ = tape.reserve(whole);
+  }
+
+  /// Before a step whose output has the shape given and belongs at `row` of the block.
+  void expect(Index row, const Shape& step) {
+    offset_ = row * shape_.cols();
+    step_ = step;
+    mark_ = tape_.mark();
+    if (known_) tape_.await(slab_, offset_, step, ahead_);
+  }
+  /// The output of that step, part i of the block.
+  void put(Index i, Var<T> y) {
+    Var<T>& part = parts_[static_cast<std::size_t>(i)] = y;
+    const bool taken = known_ && !tape_.awaits();
+    if (taken && tape_.lies_at(y, slab_, offset_)) return;
+    known_ = y.index() >= mark_;
+    ahead_ = y.index() - mark_;
+    joined_ = joined_ && !taken && y.shape() == step_;
+    if (!joined_ || parts_.size() == 1) return;
+    tape_.await(slab_, offset_, step_, 0);
+    part = unroll::concat(std::span<const Var<T>>(&y, 1), 0);
+  }
+  Var<T> all() const {
+    const std::span<const Var<T>> parts(parts_);
+    if (parts.size() == 1) return unroll::reshape(parts[0], shape_);
+    if (joined_) return tape_.whole(slab_, parts);
+    return shape_.rank() == 3 ? unroll::stack(parts) : unroll::concat(parts, 0);
+  }
+
+ private:
+  Tape<T>& tape_;
+  std::span<Var<T>> parts_;
+  Shape shape_;
+  typename Tape<T>::Slab slab_{};
+  Index offset_ = 0;
+  Shape step_;
+  std::uint32_t mark_ = 0, ahead_ = 0;
+  bool known_ = false;  // which value of a step its output is
+  bool joined_ = true;  // all outputs so far lie in the block
+};
+
 /// Names the layer that is running, and restores what was named before.
 template <Real T>
 class PlaceGuard {
@@ -92,12 +141,17 @@ struct Recurrent {
   /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is
   /// never read. Throws ShapeError naming layer and step.
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
-    check_sequence(xs);
-    return run(xs, initial(xs.tape(), xs.shape()[1]), lengths);
+    return run(xs, nullptr, lengths, false);
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    check_sequence(xs);
-    return run(xs, state, lengths);
+    return run(xs, &state, lengths, false);
+  }
+  /// The same from each row's last valid step to its first; outputs lie at the steps of their inputs.
+  Unrolled<T, State> backwards(Var<T> xs, std::span<const Index> lengths = {}) const {
+    return run(xs, nullptr, lengths, true);
+  }
+  Unrolled<T, State> backwards(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
+    return run(xs, &state, lengths, true);
   }
 
   /// Width of the outputs.
@@ -133,9 +187,11 @@ struct Recurrent {
     return tape.checked(v, "recurrent").shape;
   }
 
-  Unrolled<T, State> run(Var<T> xs, const State& state, std::span<const Index> lengths) const {
+  Unrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths, bool backwards) const {
+    check_sequence(xs);
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
+    const State state = given == nullptr ? initial(tape, shape[1]) : *given;
     for_each_var(state, [&](const Var<T>& v) {
       const Shape s = state_shape(tape, v);
       require_here<ShapeError>(tape, s.rank() >= 1 && s[0] == shape[1],
@@ -147,34 +203,37 @@ struct Recurrent {
     require_here<ShapeError>(tape, lengths.empty() || static_cast<Index>(lengths.size()) == shape[1],
                              "recurrent: {} lengths for the sequence {}", lengths.size(), shape);
     const bool full = std::all_of(lengths.begin(), lengths.end(), [&](Index n) { return n == shape[0]; });
-    return full ? run_full(xs, state) : run_ragged(xs, state, lengths);
+    return full ? run_full(xs, state, backwards) : run_ragged(xs, state, lengths, backwards);
   }
 
-  Unrolled<T, State> run_full(Var<T> xs, State state) const {
+  Unrolled<T, State> run_full(Var<T> xs, State state, bool backwards) const {
     Tape<T>& tape = xs.tape();
     const Index time = xs.shape()[0], batch = xs.shape()[1];
-    if (time == 0) return {tape.zeros({0, batch, output_of<T>(state).shape().cols()}), state};
+    const Shape step_shape = output_of<T>(state).shape();
+    if (time == 0) return {tape.zeros(step_shape.inserted(0, 0)), state};
     const std::uint32_t mark = tape.mark();
     const Var<T> projected = cell.project(xs);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = detail::prepared(cell, tape);
     const auto steps = tape.template room<State>(time);
-    const auto outputs = tape.template room<Var<T>>(time);
+    detail::Outputs<T> outputs(tape, time, step_shape.inserted(0, time));
     for (Index t = 0; t < time; ++t) {
       place.step(t);
-      const Var<T> x = projected[t];
+      const Index at = backwards ? time - 1 - t : t;
+      const Var<T> x = projected[at];
       tape.grant(x, mark);
+      outputs.expect(at * batch, step_shape);
       state = advance(stepper, x, state, t);
+      outputs.put(at, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
-      outputs[static_cast<std::size_t>(t)] = output_of<T>(state);
     }
-    return {stack(std::span<const Var<T>>(outputs)), state, steps};
+    return {outputs.all(), state, steps};
   }
 
-  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths) const {
+  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards) const {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
-    const Ragged ragged(tape, lengths, shape[0]);
+    const Ragged ragged(tape, lengths, shape[0], backwards);
     const State before = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.order, v.shape()); });
     if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
     const std::uint32_t mark = tape.mark();
@@ -183,7 +242,8 @@ struct Recurrent {
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = detail::prepared(cell, tape);
     const auto steps = tape.template room<State>(ragged.steps());
-    const auto outputs = tape.template room<Var<T>>(ragged.steps());
+    const Shape output_shape = output_of<T>(state).shape();
+    detail::Outputs<T> outputs(tape, ragged.steps(), output_shape.with(0, ragged.rows));
     state = before;
     for (Index t = 0; t < ragged.steps(); ++t) {
       place.step(t);
@@ -193,11 +253,12 @@ struct Recurrent {
       tape.grant(x, mark);
       const State narrowed =
           map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
+      outputs.expect(offset, output_shape.with(0, alive));
       state = advance(stepper, x, narrowed, t);
+      outputs.put(t, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
-      outputs[static_cast<std::size_t>(t)] = output_of<T>(state);
     }
-    const Var<T> all = concat(std::span<const Var<T>>(outputs), 0);
+    const Var<T> all = outputs.all();
     const Var<T> restored = detail::gather_rows(all, ragged.unpacked, shape.with(2, all.shape().cols()));
     return {restored, last_of(ragged, before, steps), steps};
   }

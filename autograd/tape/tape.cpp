@@ -109,17 +109,46 @@ Node<T>& Tape<T>::push_node(const Op<T>& op, Shape shape) {
 
 template <Real T>
 void Tape<T>::allocate(Node<T>& n, bool wants_gradient) {
-  const Index size = n.shape.size();
+  const Slab memory = reserve(n.shape);
+  n.value = memory.value;
+  n.grad = wants_gradient && recording_ ? memory.grad : nullptr;
+  n.block = memory.block;
+  blocks_.back().owner = static_cast<std::uint32_t>(nodes_.size() - 1);
+}
+
+template <Real T>
+auto Tape<T>::reserve(const Shape& shape) -> Slab {
+  const Index size = shape.size();
   const auto memory = values_.allocate(static_cast<std::size_t>(size) * sizeof(T));
-  n.value = reinterpret_cast<T*>(memory.data);
   T* const twin = reinterpret_cast<T*>(memory.twin);
-  n.grad = wants_gradient && recording_ ? twin : nullptr;
-  n.block = static_cast<std::uint32_t>(blocks_.size());
   // A sequence is zeroed step by step, as the gradient of each step first arrives.
-  const Index units = n.shape.rank() >= 3 && size > 0 ? n.shape[0] : 1;
+  const Index units = shape.rank() >= 3 && size > 0 ? shape[0] : 1;
   blocks_.push_back({twin, size, size / units, flag_count_, static_cast<std::uint32_t>(units),
-                     static_cast<std::uint32_t>(nodes_.size() - 1), false});
+                     static_cast<std::uint32_t>(nodes_.size()), false});
   flag_count_ += static_cast<std::uint32_t>(units);
+  return {reinterpret_cast<T*>(memory.data), twin, static_cast<std::uint32_t>(blocks_.size() - 1), shape};
+}
+
+template <Real T>
+void Tape<T>::await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead) {
+  awaited_ = {nodes_.size() + ahead + 1, shape, slab.value + offset, slab.grad + offset, slab.block};
+}
+
+template <Real T>
+Var<T> Tape<T>::whole(const Slab& slab, std::span<const Var<T>> parts) {
+  static constexpr Op<T> op{"stack", nullptr, nullptr};
+  bool wants = false;
+  for (const Var<T>& part : parts) {
+    const Node<T>& n = checked(part, op.name);
+    note_read(n, op.name);
+    wants = wants || n.grad != nullptr;
+  }
+  Node<T>& n = push_node(op, slab.shape);
+  n.value = slab.value;
+  n.grad = wants ? slab.grad : nullptr;
+  n.block = slab.block;
+  keep_inputs(n, parts);
+  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
 
 template <Real T>
@@ -140,7 +169,14 @@ Var<T> Tape<T>::append(const Op<T>& op, const Shape& shape, std::span<const Var<
     wants = wants || n.grad != nullptr;
   }
   Node<T>& n = push_node(op, shape);
-  allocate(n, wants);
+  if (came(n)) [[unlikely]] {
+    n.value = awaited_.value;
+    n.grad = wants && recording_ ? awaited_.grad : nullptr;
+    n.block = awaited_.block;
+    awaited_.size = 0;
+  } else {
+    allocate(n, wants);
+  }
   keep_inputs(n, inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
@@ -266,6 +302,7 @@ void Tape<T>::forget() {
   places_.assign(1, {});
   place_ = 0;
   exclusives_.clear();
+  awaited_.size = 0;
   values_.rewind();
   payloads_.rewind();
 }

@@ -176,6 +176,23 @@ class Tape {
   Var<T> append(const Op<T>& op, const Shape& shape, std::span<const Var<T>> inputs);
   /// A new node that takes over the memory of `x`, the first of `inputs`, after consume(x) allowed it.
   Var<T> append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs);
+  /// Memory for values that are computed one after the other and come to lie side by side: the steps of a sequence.
+  struct Slab {
+    T* value;
+    T* grad;
+    std::uint32_t block;
+    Shape shape;
+  };
+  Slab reserve(const Shape& shape);
+  /// The value that append() makes after `ahead` more nodes will lie `offset` elements into the slab, if it has
+  /// `shape`.
+  void await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead);
+  bool awaits() const { return awaited_.size != 0; }
+  bool lies_at(Var<T> v, const Slab& slab, Index offset) const {
+    return nodes_[v.index()].value == slab.value + offset;
+  }
+  /// The values in the slab as one, when all have come.
+  Var<T> whole(const Slab& slab, std::span<const Var<T>> parts);
   /// Attaches the rule that backward will call; does nothing when no gradient is wanted.
   template <class Rule>
   void keep_rule(Var<T> y, const Rule& rule) {
@@ -259,6 +276,14 @@ class Tape {
     std::uint32_t owner;  // the node it was allocated for
     bool read;            // some op has taken it, or a view of it, as an operand
   };
+  /// What takes a place in a slab: the value with which the tape has `size` nodes; 0: nothing.
+  struct Awaited {
+    std::size_t size = 0;
+    Shape shape;
+    T* value = nullptr;
+    T* grad = nullptr;
+    std::uint32_t block = 0;
+  };
   struct Leaf {
     std::uint32_t node;
     const Parameter<T>* parameter;
@@ -310,6 +335,7 @@ class Tape {
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
   Node<T>& push_node(const Op<T>& op, Shape shape);  // by value: it may be that of a node, and nodes move
   void allocate(Node<T>& n, bool wants_gradient);
+  bool came(const Node<T>& n) const { return nodes_.size() == awaited_.size && n.shape == awaited_.shape; }
   void keep_inputs(Node<T>& n, std::span<const Var<T>> inputs);
   void note_read(const Node<T>& n, const char* op);
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
@@ -331,6 +357,7 @@ class Tape {
   Arena values_, payloads_, scratch_;
   std::vector<Node<T>> nodes_;
   std::vector<Block> blocks_;
+  Awaited awaited_;
   std::uint32_t flag_count_ = 0;
   std::vector<std::uint8_t> touched_;
   std::vector<std::uint32_t> pending_;
