@@ -10,5 +10,6 @@
 #include <unroll/autograd/ops/loss.h>
 #include <unroll/autograd/ops/noise.h>
 #include <unroll/autograd/ops/reduce.h>
+#include <unroll/autograd/ops/scan.h>
 #include <unroll/autograd/tape/dump.h>
 #include <unroll/autograd/tape/fields.h>

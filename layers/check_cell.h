@@ -13,6 +13,7 @@ struct CellCheckOptions {
   double tolerance = 1e-6;   // of gradients; see GradientCheckOptions
   double agreement = 1e-12;  // of values that must be the same to rounding
   bool timed = false;        // step depends on its index: streaming and chunks, which restart it, are not compared
+  bool random = false;       // masks are drawn while training: only gradients and padding are compared
   std::uint64_t seed = 1;    // of weights, inputs and states
 };
 
@@ -48,10 +49,13 @@ class LayerCheck {
     attempt("ragged, given state", [&] { gradients(short_and_none, true); });
     for (const bool given : {false, true})
       for (const Lengths lengths : {Lengths(unsorted), Lengths(short_and_none)}) {
-        attempt("a batch and its rows one by one", [&] { singles(lengths, given); });
+        if (!options_.random) attempt("a batch and its rows one by one", [&] { singles(lengths, given); });
         attempt("padding", [&] { padding(lengths, given); });
       }
-    if (options_.timed) return;
+    if constexpr (requires { requires LinearCell<decltype(layer_.cell)>; })
+      for (const Lengths lengths : {Lengths(), Lengths(unsorted), Lengths(short_and_none)})
+        attempt("scan and loop", [&] { scan_and_loop(lengths); });
+    if (options_.timed || options_.random) return;
     if constexpr (requires(Var<double> x, const State& s) { layer_.step(x, s); }) {
       attempt("streaming", [&] { streaming(); });
       attempt("chunks", [&] { chunks(); });
@@ -119,6 +123,18 @@ class LayerCheck {
     report_.worst_projection = std::max(report_.worst_projection, r.worst_projection);
     if (r.worst.error >= report_.worst.error) report_.worst = r.worst;
     for (auto problem = r.problems.rbegin(); problem != r.problems.rend(); ++problem) fail(*problem);
+  }
+
+  void scan_and_loop(Lengths lengths) {
+    L loop = layer_;
+    loop.scan = false;
+    Tape<double> tape;
+    const Var<double> xs = tape.use(xs_);
+    const State start = given_state(tape);
+    const auto a = layer_(xs, start, lengths), b = loop(xs, start, lengths);
+    expect_same("outputs", a.outputs, b.outputs);
+    int k = 0;
+    for_each_var(b.last, [&](const Var<double>& v) { expect_same("last state", nth_var<double>(a.last, k++), v); });
   }
 
   void singles(Lengths lengths, bool given) {
@@ -211,6 +227,14 @@ class LayerCheck {
 
 }  // namespace detail
 
+/// Certifies one sequence layer of `options.in` features, as check_cell does; `name` goes into the report.
+template <class L>
+GradientReport check_layer(std::string name, L layer, const CellCheckOptions& options = {}) {
+  GradientReport report;
+  detail::LayerCheck(std::move(name), std::move(layer), options, report).run();
+  return report;
+}
+
 /// Certifies the cell that make(in, width, rng) builds, in double. It is unrolled alone, in both directions, and in
 /// three layers (of one direction and of both), over equal and ragged lengths (rows of no step among them), from its
 /// own and from given initial states. All gradients (parameters, inputs, initial states) of a random projection of
@@ -235,6 +259,12 @@ GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
   };
   // A fault of one layer would only be repeated by those made of it.
   detail::LayerCheck("one layer", one(options.in), options, report).run();
+  if constexpr (LinearCell<decltype(Layer::cell)>) {
+    Layer looped = one(options.in);
+    looped.scan = false;
+    if (report && detail::is_linear(looped.cell))
+      detail::LayerCheck("one layer, looped", looped, options, report).run();
+  }
   if (!report) return report;
   detail::LayerCheck("both directions", both(options.in), options, report).run();
   detail::LayerCheck("three layers", stack_of(std::type_identity<Layer>{}, one), options, report).run();

@@ -35,8 +35,11 @@ Place place_of_layer(const M& layer, int depth = 0) {
   if constexpr (is_parameter<X>) {
     place = {layer.path().empty() ? nullptr : &layer.path(), depth, -1};
   } else if constexpr (HasFields<const X>) {
-    X::fields(layer, [&](const char*, const auto& part) {
-      if (place.parameter_path == nullptr) place = place_of_layer(part, depth + 1);
+    const auto names_in = [](std::string_view name) {
+      return static_cast<int>(std::count(name.begin(), name.end(), '/'));
+    };
+    X::fields(layer, [&](const char* name, const auto& part) {
+      if (place.parameter_path == nullptr) place = place_of_layer(part, depth + 1 + names_in(name));
     });
   } else if constexpr (std::ranges::range<X>) {
     for (const auto& part : layer)
@@ -126,6 +129,7 @@ struct Recurrent {
   using scalar = T;
 
   C cell;
+  bool scan = true;  // a cell whose recurrence is linear runs over all steps at once; Unrolled::steps is then empty
 
   template <class... Args>
     requires std::constructible_from<C, Args...>
@@ -135,7 +139,7 @@ struct Recurrent {
   State initial(Tape<T>& tape, Index batch) const { return cell.initial(tape, batch); }
   /// One step of x [batch, in], for streaming and for feeding outputs back.
   State step(Var<T> x, const State& state) const {
-    return advance(detail::prepared(cell, x.tape()), cell.project(x), state, 0);
+    return detail::advance(detail::prepared(cell, x.tape()), cell.project(x), state, 0);
   }
 
   /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is
@@ -162,14 +166,6 @@ struct Recurrent {
   static void fields(auto& m, auto&& f) { f("cell", m.cell); }
 
  private:
-  template <class S>
-  static State advance(const S& stepper, Var<T> x, const State& state, Index t) {
-    if constexpr (requires { stepper.step(x, state, t); })
-      return stepper.step(x, state, t);
-    else
-      return stepper.step(x, state);
-  }
-
   void check_sequence(Var<T> xs) const {
     const Shape shape = xs.tape().checked(xs, "recurrent").shape;
     require_here<ShapeError>(xs.tape(), shape.rank() == 3,
@@ -203,7 +199,38 @@ struct Recurrent {
     require_here<ShapeError>(tape, lengths.empty() || static_cast<Index>(lengths.size()) == shape[1],
                              "recurrent: {} lengths for the sequence {}", lengths.size(), shape);
     const bool full = std::all_of(lengths.begin(), lengths.end(), [&](Index n) { return n == shape[0]; });
+    if constexpr (LinearCell<C>)
+      if (scan && detail::is_linear(cell) && shape[0] > 0 && shape[1] > 0)
+        return full && !backwards ? scan_full(xs, state) : scan_ragged(xs, state, lengths, backwards);
     return full ? run_full(xs, state, backwards) : run_ragged(xs, state, lengths, backwards);
+  }
+
+  Unrolled<T, State> scan_full(Var<T> xs, State state) const {
+    Tape<T>& tape = xs.tape();
+    const Index time = xs.shape()[0], batch = xs.shape()[1];
+    const Var<T> projected = cell.project(xs);
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
+    const auto alive = tape.template room<Index>(time), offsets = tape.template room<Index>(time);
+    std::fill(alive.begin(), alive.end(), batch);
+    for (Index t = 0; t < time; ++t) offsets[static_cast<std::size_t>(t)] = t * batch;
+    const Var<T> rows = reshape(projected, {time * batch, projected.shape().cols()});
+    const Var<T> outputs = cell.scan(rows, state, {alive, offsets});
+    return {reshape(outputs, {time, batch, outputs.shape().cols()}), state};
+  }
+
+  Unrolled<T, State> scan_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards) const {
+    Tape<T>& tape = xs.tape();
+    const Shape shape = xs.shape();
+    const auto all = tape.template room<Index>(shape[1]);
+    std::fill(all.begin(), all.end(), shape[0]);
+    const Ragged ragged(tape, lengths.empty() ? std::span<const Index>(all) : lengths, shape[0], backwards);
+    if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
+    const Var<T> projected = cell.project(detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]}));
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
+    state = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.order, v.shape()); });
+    const Var<T> outputs = cell.scan(projected, state, {ragged.alive, ragged.offsets});
+    state = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.rank, v.shape()); });
+    return {detail::gather_rows(outputs, ragged.unpacked, shape.with(2, outputs.shape().cols())), state};
   }
 
   Unrolled<T, State> run_full(Var<T> xs, State state, bool backwards) const {
@@ -223,7 +250,7 @@ struct Recurrent {
       const Var<T> x = projected[at];
       tape.grant(x, mark);
       outputs.expect(at * batch, step_shape);
-      state = advance(stepper, x, state, t);
+      state = detail::advance(stepper, x, state, t);
       outputs.put(at, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
     }
@@ -254,7 +281,7 @@ struct Recurrent {
       const State narrowed =
           map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
       outputs.expect(offset, output_shape.with(0, alive));
-      state = advance(stepper, x, narrowed, t);
+      state = detail::advance(stepper, x, narrowed, t);
       outputs.put(t, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
     }
@@ -284,6 +311,9 @@ struct Recurrent {
     });
   }
 };
+
+template <Cell C>
+Recurrent(C) -> Recurrent<C>;
 
 }  // namespace unroll::inline UNROLL_ISA
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <unroll/layers/bidirectional.h>
-#include <unroll/layers/gru_cell.h>
-#include <unroll/layers/lstm_cell.h>
+#include <unroll/layers/cells/gru_cell.h>
+#include <unroll/layers/cells/lstm_cell.h>
+#include <unroll/layers/cells/rnn_cell.h>
 #include <unroll/layers/recurrent.h>
-#include <unroll/layers/rnn_cell.h>
-#include <unroll/layers/stacked.h>
+#include <unroll/layers/wrappers/bidirectional.h>
+#include <unroll/layers/wrappers/stacked.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -30,7 +30,7 @@ struct GradientReport {
 
 struct GradientCheckOptions {
   double tolerance = 1e-6;     // relative; absolute errors count against the largest gradient of the parameter
-  double step = 0;             // of the differences; 0: chosen by the size of each entry
+  double step = 0;             // of the differences; 0: chosen by the size of each entry, and smaller where that fails
   int projections = 3;         // random directions
   Index most_entries = 20000;  // per parameter; of a larger one a random part is checked entry by entry
   bool may_be_unused = false;  // a listed parameter on which the loss does not depend is no failure

@@ -156,6 +156,11 @@ struct Sigmoid {
   }
 };
 
+/// The same, with a name under which it can be inspected.
+struct Gate : Sigmoid {
+  const char* gate;
+};
+
 struct LogSigmoid {
   static constexpr const char* name = "log_sigmoid";
   template <class V>
@@ -485,6 +490,12 @@ auto tanh(const X& x) {
 template <Operand X>
 auto sigmoid(const X& x) {
   return apply(rules::Sigmoid{}, x);
+}
+
+/// the same as a gate whose saturation can be inspected under that name, a literal
+template <Operand X>
+auto sigmoid(const X& x, const char* gate) {
+  return apply(rules::Gate{{}, gate}, x);
 }
 
 /// log(sigmoid(x)), without overflow

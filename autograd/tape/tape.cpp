@@ -1,6 +1,7 @@
 #include <unroll/autograd/tape/tape.h>
 
 #include <cmath>
+#include <utility>
 
 #include <unroll/autograd/tensor/denormals.h>
 #include <unroll/autograd/tensor/gemm.h>
@@ -270,7 +271,53 @@ void Tape<T>::grow_leaf_table() {
 }
 
 template <Real T>
+Tape<T>::Substitution::Substitution(Tape& tape, std::vector<const Parameter<T>*> parameters, Function of)
+    : tape_(&tape),
+      parameters_(std::move(parameters)),
+      values_(parameters_.size()),
+      of_(std::move(of)),
+      outer_(std::exchange(tape.substitution_, this)) {}
+
+template <Real T>
+Tape<T>::Substitution::Substitution(Substitution&& other) noexcept
+    : tape_(std::exchange(other.tape_, nullptr)),
+      parameters_(std::move(other.parameters_)),
+      values_(std::move(other.values_)),
+      of_(std::move(other.of_)),
+      outer_(other.outer_) {
+  for (Substitution** s = &tape_->substitution_; *s != nullptr; s = &(*s)->outer_)
+    if (*s == &other) {
+      *s = this;
+      break;
+    }
+}
+
+template <Real T>
+Tape<T>::Substitution::~Substitution() {
+  if (tape_ == nullptr) return;
+  for (Substitution** s = &tape_->substitution_; *s != nullptr; s = &(*s)->outer_)
+    if (*s == this) {
+      *s = outer_;
+      break;
+    }
+}
+
+template <Real T>
 Var<T> Tape<T>::use(const Parameter<T>& parameter) {
+  for (Substitution* s = substitution_; s != nullptr; s = s->outer_)
+    for (std::size_t i = 0; i < s->parameters_.size(); ++i)
+      if (s->parameters_[i] == &parameter) {
+        if (!s->values_[i].empty()) return s->values_[i];
+        Substitution* const innermost = std::exchange(substitution_, s->outer_);
+        const Var<T> own = use(parameter);
+        substitution_ = innermost;
+        return s->values_[i] = s->of_(own);
+      }
+  return leaf_of(parameter);
+}
+
+template <Real T>
+Var<T> Tape<T>::leaf_of(const Parameter<T>& parameter) {
   if (2 * leaves_.size() >= leaf_table_.size()) grow_leaf_table();
   const std::size_t slot = leaf_slot(&parameter);
   if (const std::uint32_t known = leaf_table_[slot]; known != 0 && leaves_[known - 1].version == parameter.version())

@@ -119,6 +119,25 @@ class Tape {
   /// The leaf of a parameter: one per tape and version, without a copy.
   Var<T> use(const Parameter<T>& parameter);
 
+  /// While it lives, each of `parameters` that an op uses stands for of(leaf): a thinned or normalised weight. That is
+  /// computed once, when it is first used.
+  class Substitution {
+   public:
+    using Function = std::function<Var<T>(Var<T>)>;
+    Substitution(Tape& tape, std::vector<const Parameter<T>*> parameters, Function of);
+    Substitution(Substitution&& other) noexcept;
+    Substitution& operator=(Substitution&&) = delete;
+    ~Substitution();
+
+   private:
+    friend class Tape;
+    Tape* tape_;
+    std::vector<const Parameter<T>*> parameters_;
+    std::vector<Var<T>> values_;
+    Function of_;
+    Substitution* outer_;
+  };
+
   /// Adds the gradient of a scalar to the parameters it depends on. Throws ShapeError if `loss` has more
   /// than one element and TapeError if a parameter was edited since it was used.
   void backward(Var<T> loss);
@@ -331,6 +350,7 @@ class Tape {
     return v;
   }
   void forget();
+  Var<T> leaf_of(const Parameter<T>& parameter);
   Var<T> enter_empty(const Shape& shape, bool wanted);
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
   Node<T>& push_node(const Op<T>& op, Shape shape);  // by value: it may be that of a node, and nodes move
@@ -365,6 +385,7 @@ class Tape {
   std::uint32_t products_used_ = 0;
   std::vector<Leaf> leaves_;
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
+  Substitution* substitution_ = nullptr;   // the innermost
   std::vector<Place> places_;
   std::vector<Exclusive> exclusives_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;

@@ -182,5 +182,25 @@ void add_scaled(T a, const T* x, T* y, Index n) {
   for (; i < n; ++i) y[i] = std::fma(a, x[i], y[i]);
 }
 
+/// y += a x, element by element
+template <Real T>
+void add_product(const T* a, const T* x, T* y, Index n) {
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>)
+    xsimd::fma(Batch<T>::load_unaligned(a + i), Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(y + i))
+        .store_unaligned(y + i);
+  for (; i < n; ++i) y[i] = std::fma(a[i], x[i], y[i]);
+}
+
+/// y = a x + b, element by element
+template <Real T>
+void multiply_add(const T* a, const T* x, const T* b, T* y, Index n) {
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>)
+    xsimd::fma(Batch<T>::load_unaligned(a + i), Batch<T>::load_unaligned(x + i), Batch<T>::load_unaligned(b + i))
+        .store_unaligned(y + i);
+  for (; i < n; ++i) y[i] = std::fma(a[i], x[i], b[i]);
+}
+
 }  // namespace simd
 }  // namespace unroll::inline UNROLL_ISA

@@ -21,10 +21,8 @@ struct LSTMCell {
 
   LSTMCell(Index in, Index width, Rng& rng)
       : width(width),
-        input(init::xavier<T>({in, 4 * width}, rng, 4), make_tensor<T>({4 * width}, T(0))),
-        recurrent(init::orthogonal<T>({width, 4 * width}, rng, 4)) {
-    std::fill_n(input.bias.edit().data() + width, width, T(1));
-  }
+        input(gate_inputs<T>(in, width, 4, rng, 1)),
+        recurrent(init::orthogonal<T>({width, 4 * width}, rng, 4)) {}
 
   State initial(Tape<T>& tape, Index batch) const { return {tape.zeros({batch, width}), tape.zeros({batch, width})}; }
   Var<T> project(Var<T> xs) const { return input(xs); }

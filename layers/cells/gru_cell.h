@@ -19,7 +19,7 @@ struct GRUCell {
 
   GRUCell(Index in, Index width, Rng& rng)
       : width(width),
-        input(init::xavier<T>({in, 3 * width}, rng, 3), make_tensor<T>({3 * width}, T(0))),
+        input(gate_inputs<T>(in, width, 3, rng)),
         recurrent(init::orthogonal<T>({width, 3 * width}, rng, 3), make_tensor<T>({3 * width}, T(0))) {}
 
   State initial(Tape<T>& tape, Index batch) const { return tape.zeros({batch, width}); }
@@ -42,7 +42,7 @@ struct GRUResetBeforeCell {
 
   GRUResetBeforeCell(Index in, Index width, Rng& rng)
       : width(width),
-        input(init::xavier<T>({in, 3 * width}, rng, 3), make_tensor<T>({3 * width}, T(0))),
+        input(gate_inputs<T>(in, width, 3, rng)),
         gates(init::orthogonal<T>({width, 2 * width}, rng, 2)),
         candidate(width, width, rng) {}
 

@@ -1,4 +1,4 @@
-#include <unroll/layers/rnn_cell.h>
+#include <unroll/layers/cells/rnn_cell.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -1,4 +1,4 @@
-#include <unroll/layers/gru_cell.h>
+#include <unroll/layers/cells/gru_cell.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -6,8 +6,8 @@ template <Real T>
 auto GRUCell<T>::step(Var<T> x, State h) const -> State {
   const auto [xr, xz, xn] = split<3>(x);
   const auto [hr, hz, hn] = split<3>(recurrent(h));
-  const auto z = sigmoid(xz + hz);
-  const auto n = tanh(xn + sigmoid(xr + hr) * hn);
+  const auto z = sigmoid(xz + hz, "update");
+  const auto n = tanh(xn + sigmoid(xr + hr, "reset") * hn);
   return lerp(n, h, z);
 }
 
@@ -15,8 +15,8 @@ template <Real T>
 auto GRUResetBeforeCell<T>::step(Var<T> x, State h) const -> State {
   const Var<T> of_gates = slice(x, -1, 0, 2 * width), of_candidate = slice(x, -1, 2 * width, 3 * width);
   const auto [r, z] = split<2>(addmm(of_gates, h, gates.weight));
-  const Var<T> n = addmm(of_candidate, sigmoid(r) * h, candidate.weight);
-  return lerp(tanh(n), h, sigmoid(z));
+  const Var<T> n = addmm(of_candidate, sigmoid(r, "reset") * h, candidate.weight);
+  return lerp(tanh(n), h, sigmoid(z, "update"));
 }
 
 template struct GRUCell<float>;

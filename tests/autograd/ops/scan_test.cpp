@@ -1,0 +1,89 @@
+#include <autograd/ops/reference.h>
+
+using namespace unroll;
+using namespace unroll::testing;
+
+namespace {
+
+// Rows of lengths 4, 2 and 1, and one without a step.
+const std::vector<Index> alive{3, 2, 1, 1}, offsets{0, 3, 5, 6};
+const ScanSteps steps{alive, offsets};
+constexpr Index rows_in_all = 7, batch = 4;
+
+/// The row before row r, as {step, row}, or step -1 and the row of the start.
+Index before(Index r) {
+  for (std::size_t t = 1; t < offsets.size(); ++t)
+    if (r >= offsets[t] && r < offsets[t] + alive[t]) return offsets[t - 1] + r - offsets[t];
+  return -1 - r;
+}
+
+std::vector<Row> scan_rows() {
+  std::vector<Row> rows;
+  const auto add = [&](const char* name, const char* variant, std::vector<Shape> shapes, auto f, auto reference) {
+    rows.push_back(row(name, variant, std::move(shapes), f, reference,
+                       {.forward = {.absolute = 64}, .backward = {.absolute = 512}}));
+  };
+  for (const Index width : {1, 3, 17}) {
+    const Shape all{rows_in_all, width}, start{batch, width};
+    add(
+        "linear_scan", "", {all, all, start},
+        [](auto v) { return linear_scan(v[0], v[1], v[2], steps); },
+        [=](const Arrays& x) {
+          Array h = make_tensor<double>(all);
+          for (Index r = 0; r < rows_in_all; ++r)
+            for (Index j = 0; j < width; ++j) {
+              const Index p = before(r);
+              const double last = p < 0 ? x[2].data()[(-1 - p) * width + j] : h.data()[p * width + j];
+              h.data()[r * width + j] = x[0].data()[r * width + j] * last + x[1].data()[r * width + j];
+            }
+          return h;
+        });
+    add(
+        "last_rows", "", {all, start}, [](auto v) { return last_rows(v[0], v[1], steps); },
+        [=](const Arrays& x) {
+          constexpr std::array<Index, 3> last{6, 4, 2};
+          return tabulate(start, [&](const At& at) {
+            return at[0] < 3 ? x[0].data()[last[static_cast<std::size_t>(at[0])] * width + at[1]]
+                             : x[1].data()[at[0] * width + at[1]];
+          });
+        });
+    add(
+        "previous_rows", "", {all, start}, [](auto v) { return previous_rows(v[0], v[1], steps); },
+        [=](const Arrays& x) {
+          return tabulate(all, [&](const At& at) {
+            const Index p = before(at[0]);
+            return p < 0 ? x[1].data()[(-1 - p) * width + at[1]] : x[0].data()[p * width + at[1]];
+          });
+        });
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("scan: every op does what its row says") {
+  for (const Row& r : scan_rows()) check_row(r);
+}
+
+TEST_CASE("scan: the gradient left at the result is that of the whole future") {
+  Tape<double> tape;
+  const auto a = tape.filled({3, 1}, 0.5), b = tape.variable(make_tensor<double>({3, 1}, 1.0));
+  const std::vector<Index> one{1, 1, 1}, at{0, 1, 2};
+  const auto h = linear_scan(a, b, tape.zeros({1, 1}), {one, at});
+  tape.backward(sum(slice(h, 0, 2, 3)));
+  CHECK(h.grad()(0, 0) == 0.25);
+  CHECK(h.grad()(1, 0) == 0.5);
+  CHECK(b.grad()(0, 0) == 0.25);
+}
+
+TEST_CASE("scan: rows that do not fit are refused") {
+  Tape<double> tape;
+  const auto x = tape.zeros({6, 2}), start = tape.zeros({4, 2});
+  CHECK_THROWS_WITH_AS(linear_scan(x, x, start, steps),
+                       "linear_scan: rows [6, 2] and a start [4, 2] do not fit 4 steps of 7 rows", ShapeError);
+  const auto rows = tape.zeros({7, 2});
+  CHECK_THROWS_WITH_AS(linear_scan(tape.zeros({7, 1}), rows, start, steps),
+                       "linear_scan: factors [7, 1] and terms [7, 2] differ", ShapeError);
+  const std::vector<Index> rising{1, 2}, at{0, 1};
+  CHECK_THROWS_AS(last_rows(tape.zeros({3, 2}), start, {rising, at}), ShapeError);
+}
