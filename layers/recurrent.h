@@ -158,6 +158,18 @@ struct Recurrent {
     return run(xs, &state, lengths, true);
   }
 
+  /// Where in a longer sequence a call begins: the steps before it, and the random source at its start, from which
+  /// `prepare` drew.
+  struct Part {
+    Index first = 0;
+    Rng start;
+  };
+  /// The same for a part of a sequence, as the call for the whole sequence would go on.
+  Unrolled<T, State> resume(const Part& part, Var<T> xs, const State& state,
+                            std::span<const Index> lengths = {}) const {
+    return run(xs, &state, lengths, false, &part);
+  }
+
   /// Width of the outputs.
   Index width() const {
     Tape<T> tape = Tape<T>::inference();
@@ -183,7 +195,8 @@ struct Recurrent {
     return tape.checked(v, "recurrent").shape;
   }
 
-  Unrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths, bool backwards) const {
+  Unrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths, bool backwards,
+                         const Part* part = nullptr) const {
     check_sequence(xs);
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
@@ -202,7 +215,21 @@ struct Recurrent {
     if constexpr (LinearCell<C>)
       if (scan && detail::is_linear(cell) && shape[0] > 0 && shape[1] > 0)
         return full && !backwards ? scan_full(xs, state) : scan_ragged(xs, state, lengths, backwards);
-    return full ? run_full(xs, state, backwards) : run_ragged(xs, state, lengths, backwards);
+    return full ? run_full(xs, state, backwards, part) : run_ragged(xs, state, lengths, backwards, part);
+  }
+
+  /// What the cell prepares for a sequence; of a part of one, with the numbers that were drawn at its start.
+  decltype(auto) prepared(Tape<T>& tape, const Part* part) const {
+    if constexpr (requires { cell.prepare(tape); }) {
+      const bool again = part != nullptr && part->first > 0;
+      const Rng now = tape.rng();
+      if (again) tape.rng() = part->start;
+      auto stepper = cell.prepare(tape);
+      if (again) tape.rng() = now;
+      return stepper;
+    } else {
+      return (cell);
+    }
   }
 
   Unrolled<T, State> scan_full(Var<T> xs, State state) const {
@@ -233,7 +260,7 @@ struct Recurrent {
     return {detail::gather_rows(outputs, ragged.unpacked, shape.with(2, outputs.shape().cols())), state};
   }
 
-  Unrolled<T, State> run_full(Var<T> xs, State state, bool backwards) const {
+  Unrolled<T, State> run_full(Var<T> xs, State state, bool backwards, const Part* part) const {
     Tape<T>& tape = xs.tape();
     const Index time = xs.shape()[0], batch = xs.shape()[1];
     const Shape step_shape = output_of<T>(state).shape();
@@ -241,23 +268,25 @@ struct Recurrent {
     const std::uint32_t mark = tape.mark();
     const Var<T> projected = cell.project(xs);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
-    const auto& stepper = detail::prepared(cell, tape);
+    const auto& stepper = prepared(tape, part);
+    const Index before_first = part == nullptr ? 0 : part->first;
     const auto steps = tape.template room<State>(time);
     detail::Outputs<T> outputs(tape, time, step_shape.inserted(0, time));
     for (Index t = 0; t < time; ++t) {
-      place.step(t);
+      place.step(before_first + t);
       const Index at = backwards ? time - 1 - t : t;
       const Var<T> x = projected[at];
       tape.grant(x, mark);
       outputs.expect(at * batch, step_shape);
-      state = detail::advance(stepper, x, state, t);
+      state = detail::advance(stepper, x, state, before_first + t);
       outputs.put(at, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
     }
     return {outputs.all(), state, steps};
   }
 
-  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards) const {
+  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards,
+                                const Part* part) const {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
     const Ragged ragged(tape, lengths, shape[0], backwards);
@@ -267,13 +296,14 @@ struct Recurrent {
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
     const Var<T> projected = cell.project(packed);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
-    const auto& stepper = detail::prepared(cell, tape);
+    const auto& stepper = prepared(tape, part);
+    const Index before_first = part == nullptr ? 0 : part->first;
     const auto steps = tape.template room<State>(ragged.steps());
     const Shape output_shape = output_of<T>(state).shape();
     detail::Outputs<T> outputs(tape, ragged.steps(), output_shape.with(0, ragged.rows));
     state = before;
     for (Index t = 0; t < ragged.steps(); ++t) {
-      place.step(t);
+      place.step(before_first + t);
       const Index alive = ragged.alive[static_cast<std::size_t>(t)];
       const Index offset = ragged.offsets[static_cast<std::size_t>(t)];
       const Var<T> x = slice(projected, 0, offset, offset + alive);
@@ -281,7 +311,7 @@ struct Recurrent {
       const State narrowed =
           map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
       outputs.expect(offset, output_shape.with(0, alive));
-      state = detail::advance(stepper, x, narrowed, t);
+      state = detail::advance(stepper, x, narrowed, before_first + t);
       outputs.put(t, output_of<T>(state));
       steps[static_cast<std::size_t>(t)] = state;
     }

@@ -60,12 +60,11 @@ struct GaussianNoise {
 }  // namespace
 
 template <Real T>
-Var<T> dropout(Var<T> x, double rate) {
+Var<T> dropout(Var<T> x, double rate, Rng& rng) {
   Tape<T>& tape = x.tape();
   const Shape shape = tape.checked(x, "dropout").shape;
   tape.template require<ValueError>(rate >= 0 && rate < 1, "dropout: the rate {} is not in 0 <= rate < 1", rate);
   if (!tape.training() || rate == 0) return x;
-  Rng& rng = tape.rng();
   const auto threshold = static_cast<std::uint64_t>(rate * 0x1p64);
   const Dropout<T> rule{x, rng.seed(), rng.advance(static_cast<std::uint64_t>(shape.size())), threshold,
                         static_cast<T>(1 / (1 - rate))};
@@ -83,8 +82,8 @@ Var<T> gaussian_noise(Var<T> x, double deviation) {
   return record(shape, rule, x);
 }
 
-template Var<float> dropout(Var<float>, double);
-template Var<double> dropout(Var<double>, double);
+template Var<float> dropout(Var<float>, double, Rng&);
+template Var<double> dropout(Var<double>, double, Rng&);
 template Var<float> gaussian_noise(Var<float>, double);
 template Var<double> gaussian_noise(Var<double>, double);
 

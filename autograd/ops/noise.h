@@ -8,7 +8,7 @@
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
 template <Real T>
-Var<T> dropout(Var<T> x, double rate);
+Var<T> dropout(Var<T> x, double rate, Rng& rng);
 template <Real T>
 Var<T> gaussian_noise(Var<T> x, double deviation);
 }  // namespace detail
@@ -17,7 +17,13 @@ Var<T> gaussian_noise(Var<T> x, double deviation);
 /// the identity on an inference tape. Throws ValueError unless 0 <= rate < 1.
 template <Operand X>
 auto dropout(const X& x, double rate) {
-  return detail::dropout(as_var(x), rate);
+  const auto v = as_var(x);
+  return detail::dropout(v, rate, v.tape().rng());
+}
+/// The same with numbers from `rng`.
+template <Operand X>
+auto dropout(const X& x, double rate, Rng& rng) {
+  return detail::dropout(as_var(x), rate, rng);
 }
 
 /// x plus normal noise of the given standard deviation; the identity on an inference tape.

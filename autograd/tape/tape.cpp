@@ -349,6 +349,7 @@ void Tape<T>::forget() {
   places_.assign(1, {});
   place_ = 0;
   exclusives_.clear();
+  lent_.clear();
   awaited_.size = 0;
   values_.rewind();
   payloads_.rewind();
@@ -664,6 +665,7 @@ void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
   const Node<T>& n = checked(y, "backward");
   require<TapeError>(n.grad != nullptr, "backward: the value depends on no parameter and no variable");
   touched_.assign(flag_count_, 0);
+  for (const std::uint32_t flag : lent_) touched_[flag] = 1;
   pending_.assign(nodes_.size(), 0);
   products_used_ = 0;
   for (Leaf& leaf : leaves_) {
@@ -683,17 +685,68 @@ void Tape<T>::sweep(Var<T> y, const T* seed, const SinkFor& sink_for) {
     for (Index r = 0; r < dy.rows; ++r)
       for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seed[r * dy.cols + c];
   }
+  run_sweep(y.index());
+}
+
+template <Real T>
+void Tape<T>::run_sweep(std::uint32_t last) {
   struct Running {
     bool& flag;
     explicit Running(bool& f) : flag(f) { flag = true; }
     ~Running() { flag = false; }
   } running(sweeping_);
   const FlushDenormals no_denormals;
-  for (std::uint32_t i = y.index() + 1; i-- > 0;) {
+  for (std::uint32_t i = last + 1; i-- > 0;) {
     if (pending_[i] != 0) flush(i);
     const Node<T>& n = nodes_[i];
-    if (n.op->backward != nullptr && n.grad != nullptr && reached(n)) n.op->backward(n.rule, var(i));
+    if (n.op->backward != nullptr && n.grad != nullptr && (n.op->eager || reached(n))) n.op->backward(n.rule, var(i));
   }
+}
+
+template <Real T>
+Tape<T>& Tape<T>::inner() {
+  if (inner_ == nullptr) inner_ = std::make_unique<Tape>(rng_.seed());
+  inner_->rewind();
+  inner_->enter_place(current_place());
+  return *inner_;
+}
+
+template <Real T>
+Var<T> Tape<T>::lend(Tape& to, Var<T> x, bool with_gradient) {
+  const Node<T> from = checked(x, "lend");
+  note_read(from, "lend");
+  Node<T>& n = to.push_node(with_gradient ? variable_op<T> : constant_op<T>, from.shape);
+  n.value = from.value;
+  n.grad = with_gradient ? (sweeping_ ? gradient_of(x.index()).data : from.grad) : nullptr;
+  n.stride = from.stride;
+  n.block = static_cast<std::uint32_t>(to.blocks_.size());
+  to.blocks_.push_back({n.grad, from.shape.size(), from.shape.size(), to.flag_count_, 1,
+                        static_cast<std::uint32_t>(to.nodes_.size() - 1), true});
+  to.lent_.push_back(to.flag_count_++);
+  return to.var(static_cast<std::uint32_t>(to.nodes_.size() - 1));
+}
+
+template <Real T>
+void Tape<T>::backward_within(const Tape& outer, std::span<const Var<T>> ys, std::span<const View<const T>> seeds) {
+  std::uint32_t last = 0;
+  bool wanted_at_all = false;
+  for (const Var<T>& y : ys) last = std::max(last, y.index());
+  for (const Var<T>& y : ys) wanted_at_all = wanted_at_all || nodes_[y.index()].grad != nullptr;
+  if (!wanted_at_all) return;
+  std::uint32_t start = last;
+  for (const Var<T>& y : ys)
+    if (nodes_[y.index()].grad != nullptr) start = y.index();
+  start_sweep(var(start), [&](std::uint32_t, const Parameter<T>& p) -> Gradient<T>* {
+    const std::uint32_t known = outer.leaf_table_[outer.leaf_slot(&p)];
+    return known == 0 ? nullptr : outer.leaves_[known - 1].sink;
+  });
+  for (std::size_t i = 0; i < ys.size(); ++i) {
+    if (!wanted(ys[i].index())) continue;
+    const View<T> dy = gradient_of(ys[i].index());
+    for (Index r = 0; r < dy.rows; ++r)
+      for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seeds[i].data[r * dy.cols + c];
+  }
+  run_sweep(last);
 }
 
 template <Real T>

@@ -21,6 +21,8 @@ struct Op {
   void (*backward)(const void* rule, Var<T> y);
   /// Says what was computed, for dumps; null: the name.
   std::string (*describe)();
+  /// Called in backward even if no gradient arrived: the rule has results that are nodes of their own.
+  bool eager = false;
 };
 
 /// Where in the model a node was recorded: the path of a parameter, how many names of it lie inside the layer that was
@@ -277,6 +279,15 @@ class Tape {
   /// The gradient a leaf's parameter receives in this backward, or null.
   Gradient<T>* sink_of(std::uint32_t index) const;
 
+  /// A tape for what is computed again: it belongs to this one, and is empty between uses.
+  Tape& inner();
+  /// A handle on tape `to` for the memory of `x`: its value and, if asked for, its gradient, to which backward there adds.
+  Var<T> lend(Tape& to, Var<T> x, bool with_gradient);
+  /// On an inner tape: backward from several values with their gradients given, into the parameters as `outer` says.
+  void backward_within(const Tape& outer, std::span<const Var<T>> ys, std::span<const View<const T>> seeds);
+  /// During backward: did any gradient arrive at this value?
+  bool reached(Var<T> y) const { return reached(nodes_[y.index()]); }
+
   /// Names what is running, for messages. Returns what was running before.
   Place enter_place(Place place);
   const Place& current_place() const { return places_[place_]; }
@@ -361,6 +372,7 @@ class Tape {
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
+  void run_sweep(std::uint32_t last);
   View<T> gradient_by_units(std::uint32_t index);
   void flush(std::uint32_t index);
   std::pair<Index, Index> columns_of(const Node<T>& n, const Exclusive& e) const;
@@ -389,6 +401,8 @@ class Tape {
   std::vector<Place> places_;
   std::vector<Exclusive> exclusives_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
+  std::unique_ptr<Tape> inner_;
+  std::vector<std::uint32_t> lent_;  // flags of blocks whose gradient is that of another tape
 
   friend class Var<T>;
 };

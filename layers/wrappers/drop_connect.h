@@ -20,13 +20,18 @@ struct DropConnect : CellWrapper<DropConnect<C>, C> {
     require<ValueError>(rate >= 0 && rate < 1, "drop_connect: the rate {} is not in 0 <= rate < 1", rate);
   }
   auto prepare(Tape<T>& tape) const {
+    // Numbers are set aside for all matrices now, so that what else draws does not depend on which of them are used.
     std::vector<const Parameter<T>*> matrices;
+    std::uint64_t count = 0;
     for_each_parameter(this->cell, [&](const std::string&, const Parameter<T>& p) {
-      if (p.shape().rank() >= 2) matrices.push_back(&p);
+      if (p.shape().rank() < 2) return;
+      matrices.push_back(&p);
+      count += static_cast<std::uint64_t>(p.shape().size());
     });
+    Rng own(tape.rng().seed(), tape.rng().advance(count));
     using Inner = decltype(detail::prepared(this->cell, tape));
     return Prepared<Inner>{detail::prepared(this->cell, tape),
-                           {tape, std::move(matrices), [rate = rate](Var<T> own) { return dropout(own, rate); }}};
+                           {tape, std::move(matrices), [rate = rate, own](Var<T> weight) mutable { return dropout(weight, rate, own); }}};
   }
 
  private:
