@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <unroll/layers/cell.h>
 #include <unroll/layers/ragged.h>
 
@@ -66,17 +68,11 @@ class Outputs {
     mark_ = tape_.mark();
     if (known_) tape_.await(slab_, offset_, step, ahead_);
   }
-  /// The output of that step, part i of the block.
-  void put(Index i, Var<T> y) {
-    Var<T>& part = parts_[static_cast<std::size_t>(i)] = y;
-    const bool taken = known_ && !tape_.awaits();
-    if (taken && tape_.lies_at(y, slab_, offset_)) return;
-    known_ = y.index() >= mark_;
-    ahead_ = y.index() - mark_;
-    joined_ = joined_ && !taken && y.shape() == step_;
-    if (!joined_ || parts_.size() == 1) return;
-    tape_.await(slab_, offset_, step_, 0);
-    part = unroll::concat(std::span<const Var<T>>(&y, 1), 0);
+  /// The state after that step, whose output is part i of the block: the state to go on with.
+  template <class State>
+  State put(Index i, const State& state) {
+    bool first = true;
+    return map_vars(state, [&](Var<T> v) { return std::exchange(first, false) ? place(i, v) : v; });
   }
   Var<T> all() const {
     const std::span<const Var<T>> parts(parts_);
@@ -86,6 +82,18 @@ class Outputs {
   }
 
  private:
+  Var<T> place(Index i, Var<T> y) {
+    Var<T>& part = parts_[static_cast<std::size_t>(i)] = y;
+    const bool taken = known_ && !tape_.awaits();
+    if (taken && tape_.lies_at(y, slab_, offset_)) return y;
+    known_ = y.index() >= mark_;
+    ahead_ = y.index() - mark_;
+    joined_ = joined_ && !taken && y.shape() == step_;
+    if (!joined_ || parts_.size() == 1) return y;
+    tape_.await(slab_, offset_, step_, 0);
+    return part = unroll::concat(std::span<const Var<T>>(&y, 1), 0);
+  }
+
   Tape<T>& tape_;
   std::span<Var<T>> parts_;
   Shape shape_;
@@ -278,8 +286,7 @@ struct Recurrent {
       const Var<T> x = projected[at];
       tape.grant(x, mark);
       outputs.expect(at * batch, step_shape);
-      state = detail::advance(stepper, x, state, before_first + t);
-      outputs.put(at, output_of<T>(state));
+      state = outputs.put(at, detail::advance(stepper, x, state, before_first + t));
       steps[static_cast<std::size_t>(t)] = state;
     }
     return {outputs.all(), state, steps};
@@ -311,8 +318,7 @@ struct Recurrent {
       const State narrowed =
           map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
       outputs.expect(offset, output_shape.with(0, alive));
-      state = detail::advance(stepper, x, narrowed, before_first + t);
-      outputs.put(t, output_of<T>(state));
+      state = outputs.put(t, detail::advance(stepper, x, narrowed, before_first + t));
       steps[static_cast<std::size_t>(t)] = state;
     }
     const Var<T> all = outputs.all();

@@ -6,8 +6,9 @@
 namespace unroll::inline UNROLL_ISA {
 
 /// A cell unrolled over time of which only the state between segments is kept, and each segment is computed again in
-/// backward: memory for T / segment states and outputs, and for the inside of one segment. Values, and the gradients of
-/// inputs and states, are those of Recurrent bit for bit; those of the weights to rounding.
+/// backward: memory for T / segment states and outputs, and for the inside of one segment. Values and random masks are
+/// those of Recurrent (without its scan) bit for bit, and so are the gradients of inputs and states where all rows have
+/// the same length; the gradients of the weights, and all of ragged batches, agree to rounding.
 template <class C>
 struct Checkpointed {
   using T = cell_scalar_t<C>;
@@ -19,6 +20,7 @@ struct Checkpointed {
 
   Checkpointed(C cell, Index segment) : layer(std::move(cell)), segment(segment) {
     require<ValueError>(segment > 0, "checkpointed: a segment of {} steps", segment);
+    layer.scan = false;
   }
 
   State initial(Tape<T>& tape, Index batch) const { return layer.initial(tape, batch); }
