@@ -2,6 +2,7 @@
 
 #include <unroll/autograd/check/gradients.h>
 #include <unroll/layers/rnn.h>
+#include <unroll/layers/wrappers/learned_initial.h>
 
 // The certificate of a recurrent cell, in one line of a test:
 //   CHECK(check_cell<MGUCell>({.in = 3, .width = 4}));
@@ -10,26 +11,34 @@ namespace unroll::inline UNROLL_ISA {
 
 struct CellCheckOptions {
   Index in = 3, width = 4;
+  Index time = 6, batch = 3;
+  bool grid = false;         // also 1, 2 and 7 steps, of 1 row and of 5, and a learned initial state
   double tolerance = 1e-6;   // of gradients; see GradientCheckOptions
   double agreement = 1e-12;  // of values that must be the same to rounding
   bool timed = false;        // step depends on its index: streaming and chunks, which restart it, are not compared
+  bool may_be_unused = false;  // a parameter that changes nothing is no failure
   bool random = false;       // masks are drawn while training: only gradients and padding are compared
   std::uint64_t seed = 1;    // of weights, inputs and states
 };
 
 namespace detail {
 
-/// One layer that unrolls a cell, over 6 steps of 3 rows.
+/// One layer that unrolls a cell.
 template <class L>
 class LayerCheck {
   using State = typename L::State;
   using Lengths = std::span<const Index>;
-  static constexpr Index time = 6, batch = 3;
   static constexpr int most_failures = 2;  // told of one comparison
 
  public:
   LayerCheck(std::string name, L layer, const CellCheckOptions& options, GradientReport& report)
-      : name_(std::move(name)), layer_(std::move(layer)), options_(options), report_(report), rng_(options.seed + 1) {
+      : time(options.time),
+        batch(options.batch),
+        name_(std::move(name)),
+        layer_(std::move(layer)),
+        options_(options),
+        report_(report),
+        rng_(options.seed + 1) {
     xs_ = random({time, batch, options.in}, "inputs");
     Tape<double> tape = Tape<double>::inference();
     const State own = layer_.initial(tape, batch);
@@ -41,8 +50,18 @@ class LayerCheck {
     listed_ = parameters<double>(layer_);
   }
 
+  /// Whether the gradients alone agree, of sequences of equal length.
+  bool gradients_agree() {
+    gradients({}, true);
+    return report_.passed;
+  }
+
   void run() {
-    const std::array<Index, batch> short_and_none{3, 6, 0}, unsorted{1, 6, 4};
+    std::vector<Index> unsorted, short_and_none;
+    for (Index b = 0; b < batch; ++b) {
+      unsorted.push_back(b % 3 == 1 ? time : 1 + b * 2 % time);
+      short_and_none.push_back(b % 3 == 1 ? time : b % 3 == 0 ? time / 2 : 0);
+    }
     attempt("equal lengths, default state", [&] { gradients({}, false); });
     attempt("equal lengths, given state", [&] { gradients({}, true); });
     attempt("ragged, default state", [&] { gradients(unsorted, false); });
@@ -118,7 +137,7 @@ class LayerCheck {
 
   void gradients(Lengths lengths, bool given) {
     const GradientReport r = check_gradients([&](Tape<double>& tape) { return loss(tape, lengths, given); },
-                                             watched(given), {.tolerance = options_.tolerance, .may_be_unused = given});
+                                             watched(given), {.tolerance = options_.tolerance, .may_be_unused = given || options_.may_be_unused});
     report_.entries += r.entries;
     report_.worst_projection = std::max(report_.worst_projection, r.worst_projection);
     if (r.worst.error >= report_.worst.error) report_.worst = r.worst;
@@ -184,7 +203,7 @@ class LayerCheck {
     });
   }
   template <class F>
-  static void for_padding(Lengths lengths, Index width, F f) {
+  void for_padding(Lengths lengths, Index width, F f) const {
     for (Index t = 0; t < time; ++t)
       for (Index b = 0; b < batch; ++b)
         for (Index j = 0; t >= lengths[static_cast<std::size_t>(b)] && j < width; ++j) f((t * batch + b) * width + j);
@@ -206,13 +225,16 @@ class LayerCheck {
     Tape<double> whole, tape;
     const auto all = unroll(whole, {}, true);
     State state = given_state(tape);
-    for (Index first = 0; first < time; first += time / 2) {
-      const auto part = layer_(unroll::slice(tape.use(xs_), 0, first, first + time / 2), state);
-      for (Index t = 0; t < time / 2; ++t) expect_same("outputs", part.outputs[t], all.outputs[first + t]);
+    const Index most = std::max<Index>(1, time / 2);
+    for (Index first = 0; first < time; first += most) {
+      const Index last = std::min(time, first + most);
+      const auto part = layer_(unroll::slice(tape.use(xs_), 0, first, last), state);
+      for (Index t = first; t < last; ++t) expect_same("outputs", part.outputs[t - first], all.outputs[t]);
       state = tape.restart(part.last);
     }
   }
 
+  const Index time, batch;
   std::string name_, what_;
   int failures_ = 0;
   L layer_;
@@ -224,6 +246,70 @@ class LayerCheck {
   std::vector<Tensor<double>> weights_;
   std::vector<Parameter<double>*> listed_;
 };
+
+/// Where a cell that fails first goes wrong, in a sentence.
+template <class Make>
+std::string first_wrong(Make make, const CellCheckOptions& options) {
+  for (Index time = 1; time <= options.time; ++time) {
+    GradientReport probe;
+    CellCheckOptions one = options;
+    one.time = time;
+    Rng rng(options.seed);
+    try {
+      Recurrent layer(make(options.in, options.width, rng));
+      if (LayerCheck("", std::move(layer), one, probe).gradients_agree()) continue;
+    } catch (const Error&) { continue; }
+    if (time == 1) return "wrong for a single step already: look at the derivatives of `step` and `project` themselves";
+    return fmt::format(
+        "right for {} step{} and wrong for {}: look at the path through the state, and at what is kept from step to step",
+        time - 1, time == 2 ? "" : "s", time);
+  }
+  return "";
+}
+
+/// The checks of check_cell for one number of steps and rows.
+template <class Make>
+GradientReport check_extents(Make make, const CellCheckOptions& options) {
+  using Layer = Recurrent<std::invoke_result_t<Make, Index, Index, Rng&>>;
+  using Both = Bidirectional<Layer>;
+  GradientReport report;
+  Rng rng(options.seed);
+  const auto one = [&](Index in) { return Layer(make(in, options.width, rng)); };
+  const auto both = [&](Index in) {
+    Layer forward = one(in);
+    return Both(std::move(forward), one(in));
+  };
+  const auto stack_of = [&]<class L>(std::type_identity<L>, auto layer) {
+    std::vector<L> layers;
+    for (int i = 0; i < 3; ++i) layers.push_back(layer(i == 0 ? options.in : layers.back().width()));
+    return Stacked<L>(std::move(layers));
+  };
+  // A fault of one layer would only be repeated by those made of it.
+  LayerCheck("one layer", one(options.in), options, report).run();
+  if constexpr (LinearCell<decltype(Layer::cell)>) {
+    Layer looped = one(options.in);
+    looped.scan = false;
+    if (report && is_linear(looped.cell)) LayerCheck("one layer, looped", looped, options, report).run();
+  }
+  if (!report) {
+    if (const std::string where = first_wrong(make, options); !where.empty()) report.problems.push_back(where);
+    return report;
+  }
+  LayerCheck("both directions", both(options.in), options, report).run();
+  LayerCheck("three layers", stack_of(std::type_identity<Layer>{}, one), options, report).run();
+  if (!report) return report;
+  LayerCheck("three layers of both directions", stack_of(std::type_identity<Both>{}, both), options, report).run();
+  return report;
+}
+
+/// Adds what was found elsewhere to a report.
+inline void merge(GradientReport& report, const GradientReport& other, const std::string& where) {
+  report.passed = report.passed && other.passed;
+  report.entries += other.entries;
+  report.worst_projection = std::max(report.worst_projection, other.worst_projection);
+  if (other.worst.error > report.worst.error) report.worst = other.worst;
+  for (const std::string& problem : other.problems) report.problems.push_back(where + ": " + problem);
+}
 
 }  // namespace detail
 
@@ -243,34 +329,21 @@ GradientReport check_layer(std::string name, L layer, const CellCheckOptions& op
 template <class Make>
   requires std::invocable<Make, Index, Index, Rng&>
 GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
-  using Layer = Recurrent<std::invoke_result_t<Make, Index, Index, Rng&>>;
-  using Both = Bidirectional<Layer>;
-  GradientReport report;
-  Rng rng(options.seed);
-  const auto one = [&](Index in) { return Layer(make(in, options.width, rng)); };
-  const auto both = [&](Index in) {
-    Layer forward = one(in);
-    return Both(std::move(forward), one(in));
-  };
-  const auto stack_of = [&]<class L>(std::type_identity<L>, auto layer) {
-    std::vector<L> layers;
-    for (int i = 0; i < 3; ++i) layers.push_back(layer(i == 0 ? options.in : layers.back().width()));
-    return Stacked<L>(std::move(layers));
-  };
-  // A fault of one layer would only be repeated by those made of it.
-  detail::LayerCheck("one layer", one(options.in), options, report).run();
-  if constexpr (LinearCell<decltype(Layer::cell)>) {
-    Layer looped = one(options.in);
-    looped.scan = false;
-    if (report && detail::is_linear(looped.cell))
-      detail::LayerCheck("one layer, looped", looped, options, report).run();
-  }
+  GradientReport report = detail::check_extents(make, options);
+  if (!options.grid) return report;
+  for (const Index time : {1, 2, 7})
+    for (const Index batch : {1, 5}) {
+      if (!report) return report;
+      CellCheckOptions one = options;
+      one.time = time;
+      one.batch = batch;
+      detail::merge(report, detail::check_extents(make, one), fmt::format("{} steps of {} rows", time, batch));
+    }
   if (!report) return report;
-  detail::LayerCheck("both directions", both(options.in), options, report).run();
-  detail::LayerCheck("three layers", stack_of(std::type_identity<Layer>{}, one), options, report).run();
-  if (!report) return report;
-  detail::LayerCheck("three layers of both directions", stack_of(std::type_identity<Both>{}, both), options, report)
-      .run();
+  const auto learned = [&](Index in, Index width, Rng& rng) { return LearnedInitial(make(in, width, rng)); };
+  CellCheckOptions unused = options;
+  unused.may_be_unused = true;
+  detail::merge(report, detail::check_extents(learned, unused), "learned initial state");
   return report;
 }
 

@@ -15,7 +15,9 @@
 #include <unroll/layers/rnn.h>
 #include <unroll/layers/sequential.h>
 #include <unroll/layers/tbptt.h>
+#include <unroll/layers/time_convolution.h>
 #include <unroll/layers/tokens.h>
+#include <unroll/layers/tree_lstm.h>
 #include <unroll/layers/wrappers/checkpointed.h>
 #include <unroll/layers/wrappers/drop_connect.h>
 #include <unroll/layers/wrappers/learned_initial.h>

@@ -1,9 +1,12 @@
 #pragma once
 
-#include <unroll/autograd/ops/loss.h>
+#include <numeric>
 
-// From a sequence [time, batch, width] to one vector per row [batch, width]. Padding is never read. (The last valid
-// step is Unrolled::last.)
+#include <unroll/autograd/ops/loss.h>
+#include <unroll/layers/time_windows.h>
+
+// From a sequence [time, batch, width] to one vector per row [batch, width], or to a shorter sequence. Padding is never
+// read. (The last valid step is Unrolled::last.)
 
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
@@ -48,6 +51,59 @@ auto max_over_time(const X& sequence, std::span<const Index> lengths = {}) {
   const Index time = xs.shape()[0], batch = xs.shape()[1];
   const Var<T> mask = reshape(length_mask(xs.tape(), lengths, time), {time, batch, 1});
   return max(where(mask, xs, -std::numeric_limits<T>::infinity()), 0);
+}
+
+/// Windows of steps, one for every `stride` steps begun; the last ones of a row may be cut by its end.
+struct PoolingWindow {
+  Index size = 2, stride = 2;
+};
+
+namespace detail {
+
+/// f(the windows' steps [windows, size, width], which of these there are [windows, size, 1], how many of each window) of
+/// each window, as a sequence.
+template <Real T, class F>
+Var<T> pool_windows(Var<T> xs, const PoolingWindow& window, std::span<const Index> lengths, const char* op, F f) {
+  Tape<T>& tape = xs.tape();
+  tape.template require<ValueError>(window.size > 0 && window.stride > 0,
+                                    "{}: a window of {} and a stride of {} must be at least 1", op, window.size,
+                                    window.stride);
+  const auto table = TimeWindows{.size = window.size, .stride = window.stride}.over(xs, lengths, op);
+  const Index width = xs.shape()[2];
+  const std::span<T> there = tape.template room<T>(static_cast<Index>(table.seen.size()));
+  const std::span<T> counts = tape.template room<T>(table.windows);
+  for (std::size_t i = 0; i < there.size(); ++i) there[i] = table.seen[i] < 0 ? T(0) : T(1);
+  for (std::size_t w = 0; w < counts.size(); ++w)
+    counts[w] = std::accumulate(there.begin() + static_cast<Index>(w) * window.size,
+                                there.begin() + static_cast<Index>(w + 1) * window.size, T(0));
+  const Var<T> steps = detail::gather_rows(xs, table.seen, Shape{table.windows, window.size, width});
+  const Var<T> y = f(steps, tape.constant(Shape{table.windows, window.size, 1}, there), counts);
+  return detail::gather_rows(y, table.unpacked, Shape{table.steps, xs.shape()[1], width});
+}
+
+}  // namespace detail
+
+/// Mean over windows of steps: [time, batch, width] to [ceil(time / stride), batch, width], zero behind the end of a row.
+/// The lengths are then strided_lengths(lengths, stride).
+template <class X>
+auto mean_pool_over_time(const X& sequence, const PoolingWindow& window, std::span<const Index> lengths = {}) {
+  using T = typename X::scalar;
+  return detail::pool_windows(Var<T>(sequence), window, lengths, "mean_pool_over_time",
+                              [](Var<T> steps, Var<T>, std::span<T> counts) -> Var<T> {
+                                for (T& n : counts) n = T(1) / n;
+                                const Shape shape{static_cast<Index>(counts.size()), 1};
+                                return sum(steps, 1) * steps.tape().constant(shape, std::span<const T>(counts));
+                              });
+}
+
+/// Largest value over windows of steps; as mean_pool_over_time.
+template <class X>
+auto max_pool_over_time(const X& sequence, const PoolingWindow& window, std::span<const Index> lengths = {}) {
+  using T = typename X::scalar;
+  return detail::pool_windows(
+      Var<T>(sequence), window, lengths, "max_pool_over_time", [](Var<T> steps, Var<T> there, std::span<T>) -> Var<T> {
+        return max(where(there, steps, -std::numeric_limits<T>::infinity()), 1);
+      });
 }
 
 }  // namespace unroll::inline UNROLL_ISA

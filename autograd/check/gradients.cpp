@@ -18,6 +18,17 @@ std::string index_text(const Shape& shape, Index flat) {
   return "[" + text + "]";
 }
 
+/// What such a pair of numbers usually comes from; empty if it tells nothing.
+std::string usual_cause(double analytic, double numeric) {
+  const auto near = [](double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(b); };
+  if (analytic == 0) return ": none arrives; is the value copied, or behind stop_gradient?";
+  if (numeric == 0) return ": the value has no influence; does backward add to the wrong operand?";
+  if (near(analytic, -numeric)) return ": the sign is wrong";
+  if (near(analytic, 2 * numeric)) return ": it is counted twice";
+  if (near(2 * analytic, numeric)) return ": half of it is lost";
+  return "";
+}
+
 double evaluate(const ScalarProgram& loss, std::uint64_t seed) {
   Tape<double> tape(seed);
   return loss(tape).item();
@@ -56,9 +67,9 @@ class Checker {
     for (std::size_t i = 0; i < parameters_.size(); ++i) check_entries(i);
     for (int k = 0; k < options_.projections && !parameters_.empty(); ++k) check_projection(k);
     if (report_.worst.error > options_.tolerance)
-      fail(fmt::format("the gradient of {} at {} is {:.12g}, differences give {:.12g} (relative error {:.2g})",
+      fail(fmt::format("the gradient of {} at {} is {:.12g}, differences give {:.12g} (relative error {:.2g}){}",
                        report_.worst.parameter, report_.worst.index, report_.worst.analytic, report_.worst.numeric,
-                       report_.worst.error));
+                       report_.worst.error, usual_cause(report_.worst.analytic, report_.worst.numeric)));
     return report_;
   }
 

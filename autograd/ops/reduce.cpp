@@ -69,6 +69,27 @@ struct SumAxis {
 };
 
 template <Real T>
+struct SegmentSum {
+  static constexpr const char* name = "segment_sum";
+  Var<T> x;
+  std::span<const Index> segments;
+
+  void forward(Var<T> y) const {
+    const View<const T> from = values(x);
+    const View<T> to = result(y);
+    for (Index s = 0; s < to.rows; ++s) std::fill_n(to.row(s), to.cols, T(0));
+    for (Index r = 0; r < from.rows; ++r)
+      simd::add_scaled(T(1), from.row(r), to.row(segments[static_cast<std::size_t>(r)]), from.cols);
+  }
+  void backward(Var<T> y) const {
+    const View<const T> dy = gradient(y);
+    const View<T> dx = gradient(x);
+    for (Index r = 0; r < dx.rows; ++r)
+      simd::add_scaled(T(1), dy.row(segments[static_cast<std::size_t>(r)]), dx.row(r), dx.cols);
+  }
+};
+
+template <Real T>
 struct MaxAxis {
   static constexpr const char* name = "max";
   Var<T> x;
@@ -323,6 +344,17 @@ Var<T> cumsum(Var<T> x, int axis) {
   return record(x.shape(), CumSum<T>{v, fold}, v);
 }
 
+template <Real T>
+Var<T> segment_sum(Var<T> x, std::span<const Index> segments, Index count) {
+  Tape<T>& tape = x.tape();
+  const Shape shape = tape.checked(x, "segment_sum").shape;
+  tape.template require<ShapeError>(shape.rank() == 2 && shape[0] == static_cast<Index>(segments.size()),
+                                    "segment_sum: {} segments for the rows of {}", segments.size(), shape);
+  for (const Index s : segments)
+    tape.template require<IndexError>(s >= 0 && s < count, "segment_sum: segment {} is not among {}", s, count);
+  return record(Shape{count, shape[1]}, SegmentSum<T>{x, tape.keep(segments)}, x);
+}
+
 #define UNROLL_INSTANTIATE(T)               \
   template Var<T> sum(Var<T>);              \
   template Var<T> sum(Var<T>, int);         \
@@ -332,7 +364,8 @@ Var<T> cumsum(Var<T> x, int axis) {
   template Var<T> log_softmax(Var<T>, int); \
   template Var<T> norm(Var<T>);             \
   template Var<T> norm(Var<T>, int);        \
-  template Var<T> cumsum(Var<T>, int);
+  template Var<T> cumsum(Var<T>, int);     \
+  template Var<T> segment_sum(Var<T>, std::span<const Index>, Index);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)
 

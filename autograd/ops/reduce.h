@@ -22,6 +22,8 @@ template <Real T>
 Var<T> norm(Var<T> x, int axis);
 template <Real T>
 Var<T> cumsum(Var<T> x, int axis);
+template <Real T>
+Var<T> segment_sum(Var<T> x, std::span<const Index> segments, Index count);
 }  // namespace detail
 
 /// Sum of all elements, a scalar; 0 of nothing.
@@ -83,6 +85,12 @@ auto norm(const X& x, int axis) {
 template <Operand X>
 auto cumsum(const X& x, int axis) {
   return detail::cumsum(as_var(x), axis);
+}
+/// Sums of rows: row s of the result, of `count`, is the sum of the rows r of x [rows, width] whose segments[r] is s. Throws
+/// IndexError for a segment outside of them.
+template <Operand X>
+auto segment_sum(const X& x, std::span<const Index> segments, Index count) {
+  return detail::segment_sum(as_var(x), segments, count);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -113,7 +113,7 @@ const std::vector<std::string>& cell_names() {
 }
 
 template <Real T>
-AnyCell<T>::AnyCell(const std::string& name, Index in, Index width, Rng& rng)
+AnyCell<T>::AnyCell(Index in, Index width, Rng& rng, const std::string& name)
     : AnyCell(made<T>(name, in, width, rng)) {}
 
 template class AnyCell<float>;

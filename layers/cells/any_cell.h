@@ -28,7 +28,7 @@ class AnyCell {
   };
 
   /// Throws ValueError for a name that is not among cell_names().
-  AnyCell(const std::string& name, Index in, Index width, Rng& rng);
+  AnyCell(Index in, Index width, Rng& rng, const std::string& name);
   AnyCell(const AnyCell& other) : AnyCell(other.cell_->clone()) {}
   AnyCell(AnyCell&&) noexcept = default;
   AnyCell& operator=(AnyCell other) noexcept {

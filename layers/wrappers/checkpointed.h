@@ -1,6 +1,6 @@
 #pragma once
 
-#include <unroll/autograd/ops/checkpoint.h>
+#include <unroll/autograd/ops/recompute.h>
 #include <unroll/layers/recurrent.h>
 
 namespace unroll::inline UNROLL_ISA {

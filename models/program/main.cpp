@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include <unroll/layers/cells/any_cell.h>
 #include <unroll/models/program/demo.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/text.h>
@@ -50,7 +51,7 @@ struct Program {
     lm->add_option("--valid", o.valid, "text to validate on; without it the last tenth of the data")->type_name("FILE");
     lm->add_flag("--words", o.words, "words instead of characters");
     lm->add_option("--max-words", o.max_words, "most symbols of a word vocabulary");
-    lm->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember({"rnn", "gru", "lstm"}));
+    lm->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember(cell_names()));
     lm->add_option("--hidden", o.hidden, "width of the recurrent layers");
     lm->add_option("--layers", o.layers, "number of recurrent layers");
     lm->add_option("--embed", o.embed, "width of the embedding");

@@ -51,7 +51,8 @@ LanguageTraining from_json(const json& config, const std::string& file) {
   for (const Index extent : {o.hidden, o.layers, o.embed, o.steps, o.batch, o.epochs, o.shards})
     require<FileError>(extent > 0 && extent <= most, "model: {} has an extent of {}", file, extent);
   require<FileError>(o.layers <= 64, "model: {} has {} layers", file, o.layers);
-  require<FileError>(o.cell == "rnn" || o.cell == "gru" || o.cell == "lstm", "model: {} has an unknown cell", file);
+  const std::vector<std::string>& cells = cell_names();
+  require<FileError>(std::find(cells.begin(), cells.end(), o.cell) != cells.end(), "model: {} has an unknown cell", file);
   return o;
 }
 
@@ -69,21 +70,27 @@ LanguageFile LanguageFile::read(const std::string& path) {
   if (const auto found = file.metadata.find("training"); found != file.metadata.end())
     result.training = json::parse(found->second, nullptr, false);
   // The extents must be those of the arrays before memory is set aside for a model of them.
-  const auto check = [&](const std::string& name, const Shape& shape) {
-    const auto found = file.tensors.find(name);
-    require<FileError>(found != file.tensors.end() && found->second.shape == shape,
-                       "model: {} says that {} is {}, its entry is not", path, name, shape);
-  };
   const LanguageShape s = result.shape();
-  check("embed/table", {s.symbols, s.embed});
-  check("head/weight", {s.hidden, s.symbols});
+  const auto shape_of_entry = [&](const std::string& name) {
+    const auto found = file.tensors.find(name);
+    require<FileError>(found != file.tensors.end() && found->second.shape.rank() == 2, "model: {} has no matrix {}", path,
+                       name);
+    return found->second.shape;
+  };
+  const auto check = [&](const char* name, bool fits) {
+    require<FileError>(fits, "model: {} says another shape of {} than its entry has", path, name);
+  };
+  check("embed/table", shape_of_entry("embed/table") == Shape{s.symbols, s.embed});
+  check("head/weight", shape_of_entry("head/weight")[1] == s.symbols);
+  const Shape first = shape_of_entry("rnn/layers/0/cell/input/weight");
+  check("the cell", first[0] == s.embed && first[1] >= s.hidden && first[1] <= 8 * s.hidden);
   require<FileError>(file.tensors.contains(fmt::format("rnn/layers/{}/cell/input/weight", s.layers - 1)),
                      "model: {} has fewer layers than it says", path);
   return result;
 }
 
 LanguageShape LanguageFile::shape() const {
-  return {vocabulary.size(), options.embed, options.hidden, options.layers, options.dropout};
+  return {vocabulary.size(), options.embed, options.hidden, options.layers, options.dropout, options.cell};
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -11,15 +11,6 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Calls f(std::type_identity<Layer>{}) for the layer of a cell by name. Throws ValueError for an unknown name.
-template <class F>
-auto with_cell(const std::string& cell, F f) {
-  if (cell == "rnn") return f(std::type_identity<RNN<>>{});
-  if (cell == "gru") return f(std::type_identity<GRU<>>{});
-  require<ValueError>(cell == "lstm", "cell: {} is none of rnn, gru, lstm", cell);
-  return f(std::type_identity<LSTM<>>{});
-}
-
 nlohmann::json to_json(const LanguageTraining& options);
 /// Throws FileError when a field is missing or of the wrong kind.
 LanguageTraining from_json(const nlohmann::json& config, const std::string& file);

@@ -9,21 +9,22 @@ struct LanguageShape {
   Index symbols = 0;
   Index embed = 64, hidden = 256, layers = 2;
   double dropout = 0;
+  std::string cell = "lstm";  // one of cell_names()
 };
 
 /// The next symbol of a text from those before it: embedding, recurrent layers, logits. Many to many, equal length.
-template <class L>
 struct LanguageModel {
-  using State = typename Stacked<L>::State;
+  using Layers = Stacked<Recurrent<AnyCell<>>>;
+  using State = Layers::State;
 
   Embedding<> embed;
-  Stacked<L> rnn;
+  Layers rnn;
   Linear<> head;
 
   LanguageModel(const LanguageShape& s, Rng& rng)
       : embed(s.symbols, s.embed, rng),
-        rnn(s.embed, s.hidden, s.layers, rng, s.dropout),
-        head(s.hidden, s.symbols, rng) {}
+        rnn(s.embed, s.hidden, s.layers, rng, s.dropout, s.cell),
+        head(rnn.width(), s.symbols, rng) {}
 
   State initial(Tape<>& tape, Index batch) const { return rnn.initial(tape, batch); }
 

@@ -57,9 +57,8 @@ struct Shard {
   double nats = 0;
 };
 
-template <class L>
 class Training {
-  using Model = LanguageModel<L>;
+  using Model = LanguageModel;
 
  public:
   Training(const LanguageTraining& options, const Text& train, const Text& valid, Report& report)
@@ -328,24 +327,22 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   check(options);
   report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
                          valid.ids().size(), train.vocabulary()));
-  return with_cell(options.cell, [&]<class L>(std::type_identity<L>) {
-    Training<L> training(options, train, valid, report);
-    if (!options.resume.empty()) {
-      const LanguageFile file = LanguageFile::read(options.resume);
-      require<FileError>(file.training.is_object() && file.training.value("fingerprint", std::uint64_t{0}) ==
-                                                          Training<L>::fingerprint(train.ids()),
-                         "resume: {} was not trained on {}", options.resume, options.data);
-      training.resume(options.resume, file.training);
-    }
-    report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,
-                           count_parameters(training.model()), options.layers, options.hidden, options.batch,
-                           options.steps));
-    if (options.baselines) report_baselines(train, valid, options.words, report);
-    const bool finished = training.run();
-    if (!options.out.empty()) report.say("saved " + options.out);
-    training.evaluate(true);
-    return finished;
-  });
+  Training training(options, train, valid, report);
+  if (!options.resume.empty()) {
+    const LanguageFile file = LanguageFile::read(options.resume);
+    require<FileError>(file.training.is_object() && file.training.value("fingerprint", std::uint64_t{0}) ==
+                                                        Training::fingerprint(train.ids()),
+                       "resume: {} was not trained on {}", options.resume, options.data);
+    training.resume(options.resume, file.training);
+  }
+  report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,
+                         count_parameters(training.model()), options.layers, options.hidden, options.batch,
+                         options.steps));
+  if (options.baselines) report_baselines(train, valid, options.words, report);
+  const bool finished = training.run();
+  if (!options.out.empty()) report.say("saved " + options.out);
+  training.evaluate(true);
+  return finished;
 }
 
 }  // namespace unroll::inline UNROLL_ISA

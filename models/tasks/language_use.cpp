@@ -12,12 +12,10 @@ namespace {
 template <class F>
 void with_model(const std::string& path, F f) {
   const LanguageFile file = LanguageFile::read(path);
-  with_cell(file.options.cell, [&]<class L>(std::type_identity<L>) {
-    Rng rng;
-    LanguageModel<L> model(file.shape(), rng);
-    load(model, path);
-    f(model, file);
-  });
+  Rng rng;
+  LanguageModel model(file.shape(), rng);
+  load(model, path);
+  f(model, file);
 }
 
 /// Draws an index from logits.

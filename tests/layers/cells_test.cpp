@@ -17,7 +17,7 @@ void agrees_with_reference(const std::string& name, bool scan) {
   const Fixture f("cell_" + name);
   const Index out = shape_of(f.at("y"))[2], width = name == "lstm-projection" ? 5 : out;
   Rng rng;
-  Recurrent<AnyCell<T>> layer(name, shape_of(f.at("x"))[2], width, rng);
+  Recurrent<AnyCell<T>> layer(shape_of(f.at("x"))[2], width, rng, name);
   layer.scan = scan;
   for_each_parameter(layer.cell, [&](const std::string& path, Parameter<T>& p) {
     CAPTURE(path);
@@ -59,7 +59,7 @@ void expect(const GradientReport& report) {
 TEST_CASE("cells: gradients of each agree with differences") {
   for (const std::string& name : cell_names()) {
     CAPTURE(name);
-    expect(check_cell([&](Index in, Index width, Rng& rng) { return AnyCell<double>(name, in, width, rng); },
+    expect(check_cell([&](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); },
                       {.in = 3, .width = 4}));
   }
 }
@@ -76,13 +76,13 @@ TEST_CASE_TEMPLATE("cells: each agrees with the equations of its paper", T, floa
 
 TEST_CASE("cells: a name that is unknown is refused with those that are known") {
   Rng rng;
-  CHECK_THROWS_WITH_AS(AnyCell<float>("lsmt", 1, 1, rng),
+  CHECK_THROWS_WITH_AS(AnyCell<float>(1, 1, rng, "lsmt"),
                        doctest::Contains("cell: lsmt is none of rnn, rnn-relu, irnn, gru, "), ValueError);
 }
 
 TEST_CASE("cells: a cell chosen by name has the parameters of its type") {
   Rng a{1}, b{1};
-  const Recurrent<AnyCell<>> named("lstm", 3, 4, a);
+  const Recurrent<AnyCell<>> named(3, 4, a, "lstm");
   const LSTM<> typed(3, 4, b);
   CHECK(describe(named) == describe(typed));
 }

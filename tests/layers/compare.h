@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <layers/fixture.h>
 #include <unroll/layers/layers.h>
-#include <unroll/layers/safetensors.h>
 
 // What the tests of layers and optimizers share: random arrays, fixtures, and the distance of two arrays.
 
@@ -14,48 +14,14 @@ Tensor<T> random_tensor(const Shape& shape, Rng& rng, double deviation = 1) {
   return init::normal<T>(shape, deviation, rng);
 }
 
-/// The largest difference of two arrays, relative to the largest element of `want`; infinite for a NaN or another
-/// shape.
-template <class A, class B>
-double distance(const A& got, const B& want) {
-  if (shape_of(got) != shape_of(want)) return INFINITY;
-  double difference = 0, scale = 0;
-  auto g = got.template begin<xt::layout_type::row_major>();
-  for (auto w = want.template begin<xt::layout_type::row_major>(),
-            end = want.template end<xt::layout_type::row_major>();
-       w != end; ++w, ++g) {
-    const double d = std::abs(static_cast<double>(*g) - static_cast<double>(*w));
-    if (!(d <= difference)) difference = d;
-    if (std::isnan(d)) return INFINITY;
-    scale = std::max(scale, std::abs(static_cast<double>(*w)));
-  }
-  return difference == 0 ? 0 : difference / std::max(scale, 1e-300);
-}
-
 /// What the project promises against PyTorch.
 template <Real T>
 constexpr double parity_tolerance = std::same_as<T, double> ? 1e-12 : 1e-5;
 
-/// A file of tests/fixtures.
-class Fixture {
+/// A file of tests/fixtures in a test.
+class Fixture : public StoredReference {
  public:
-  explicit Fixture(const std::string& name)
-      : file_(Safetensors::read(std::string(UNROLL_SOURCE_DIR "/tests/fixtures/") + name + ".safetensors")) {}
-
-  Tensor<double> at(const std::string& name) const { return file_.get<double>(name); }
-  template <Real T>
-  Tensor<T> as(const std::string& name) const {
-    return Tensor<T>(xt::cast<T>(at(name)));
-  }
-  template <class I = Index>
-  std::vector<I> integers(const std::string& name) const {
-    const StoredTensor& stored = file_.tensors.at(name);
-    REQUIRE(stored.dtype == "I64");
-    std::vector<std::int64_t> raw(stored.bytes.size() / 8);
-    std::memcpy(raw.data(), stored.bytes.data(), stored.bytes.size());
-    return std::vector<I>(raw.begin(), raw.end());
-  }
-  double number(const std::string& name) const { return std::stod(file_.metadata.at(name)); }
+  using StoredReference::StoredReference;
 
   /// Compares with the fixture's array of that name.
   template <class A>
@@ -63,9 +29,6 @@ class Fixture {
     CAPTURE(name);
     CHECK(distance(got, at(name)) <= parity_tolerance<typename A::value_type>);
   }
-
- private:
-  Safetensors file_;
 };
 
 }  // namespace unroll

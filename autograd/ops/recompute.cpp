@@ -1,4 +1,4 @@
-#include <unroll/autograd/ops/checkpoint.h>
+#include <unroll/autograd/ops/recompute.h>
 
 #include <cstring>
 
