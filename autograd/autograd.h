@@ -3,13 +3,13 @@
 // The engine: values, history, vocabulary, and the gradient checker.
 
 #include <unroll/autograd/check/gradients.h>
-#include <unroll/autograd/ops/recompute.h>
 #include <unroll/autograd/ops/elementwise.h>
 #include <unroll/autograd/ops/layout.h>
 #include <unroll/autograd/ops/linalg.h>
 #include <unroll/autograd/ops/lookup.h>
 #include <unroll/autograd/ops/loss.h>
 #include <unroll/autograd/ops/noise.h>
+#include <unroll/autograd/ops/recompute.h>
 #include <unroll/autograd/ops/reduce.h>
 #include <unroll/autograd/ops/scan.h>
 #include <unroll/autograd/tape/dump.h>

@@ -12,13 +12,13 @@ namespace unroll::inline UNROLL_ISA {
 struct CellCheckOptions {
   Index in = 3, width = 4;
   Index time = 6, batch = 3;
-  bool grid = false;         // also 1, 2 and 7 steps, of 1 row and of 5, and a learned initial state
-  double tolerance = 1e-6;   // of gradients; see GradientCheckOptions
-  double agreement = 1e-12;  // of values that must be the same to rounding
-  bool timed = false;        // step depends on its index: streaming and chunks, which restart it, are not compared
+  bool grid = false;           // also 1, 2 and 7 steps, of 1 row and of 5, and a learned initial state
+  double tolerance = 1e-6;     // of gradients; see GradientCheckOptions
+  double agreement = 1e-12;    // of values that must be the same to rounding
+  bool timed = false;          // step depends on its index: streaming and chunks, which restart it, are not compared
   bool may_be_unused = false;  // a parameter that changes nothing is no failure
-  bool random = false;       // masks are drawn while training: only gradients and padding are compared
-  std::uint64_t seed = 1;    // of weights, inputs and states
+  bool random = false;         // masks are drawn while training: only gradients and padding are compared
+  std::uint64_t seed = 1;      // of weights, inputs and states
 };
 
 namespace detail {
@@ -136,8 +136,9 @@ class LayerCheck {
   }
 
   void gradients(Lengths lengths, bool given) {
-    const GradientReport r = check_gradients([&](Tape<double>& tape) { return loss(tape, lengths, given); },
-                                             watched(given), {.tolerance = options_.tolerance, .may_be_unused = given || options_.may_be_unused});
+    const GradientReport r =
+        check_gradients([&](Tape<double>& tape) { return loss(tape, lengths, given); }, watched(given),
+                        {.tolerance = options_.tolerance, .may_be_unused = given || options_.may_be_unused});
     report_.entries += r.entries;
     report_.worst_projection = std::max(report_.worst_projection, r.worst_projection);
     if (r.worst.error >= report_.worst.error) report_.worst = r.worst;
@@ -181,6 +182,8 @@ class LayerCheck {
       const auto unrolled = unroll(tape, lengths, given);
       const View<const double> y = values(unrolled.outputs);
       kept.emplace_back(y.data, y.data + y.size());
+      // Without a step and a given state nothing is computed that could have a gradient.
+      if (!given && std::ranges::all_of(lengths, [](Index n) { return n == 0; })) return;
       tape.backward(loss(tape, lengths, given), found);
       for (const Parameter<double>* p : watched(given)) {
         const Tensor<double>& g = found.of(*p).values();
@@ -261,7 +264,8 @@ std::string first_wrong(Make make, const CellCheckOptions& options) {
     } catch (const Error&) { continue; }
     if (time == 1) return "wrong for a single step already: look at the derivatives of `step` and `project` themselves";
     return fmt::format(
-        "right for {} step{} and wrong for {}: look at the path through the state, and at what is kept from step to step",
+        "right for {} step{} and wrong for {}: look at the path through the state, and at what is kept from step to "
+        "step",
         time - 1, time == 2 ? "" : "s", time);
   }
   return "";

@@ -9,8 +9,8 @@ Forest::Forest(std::span<const Index> parents) : parents_(parents.begin(), paren
   std::vector<Index> level, places;
   for (Index node = 0; node < size(); ++node) {
     const Index parent = parents[at(node)];
-    require<ValueError>(parent >= -1 && parent < size(), "forest: node {} has the parent {}, and there are {} nodes", node,
-                        parent, size());
+    require<ValueError>(parent >= -1 && parent < size(), "forest: node {} has the parent {}, and there are {} nodes",
+                        node, parent, size());
     if (parent < 0)
       level.push_back(node);
     else

@@ -7,8 +7,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// A batch of trees, as the parent of each node; nodes are numbered through all trees, and the children of a node are in
-/// the order of their numbers.
+/// A batch of trees, as the parent of each node; nodes are numbered through all trees, and the children of a node are
+/// in the order of their numbers.
 class Forest {
  public:
   /// The parent of each node, -1 for a root. Throws ValueError naming a node whose parent is not a node, or that is its
@@ -20,8 +20,8 @@ class Forest {
   /// In the order of their numbers.
   std::span<const Index> roots() const { return levels_.empty() ? std::span<const Index>() : level(0); }
 
-  /// A level is the nodes as far from their roots, sorted by their parents' places in the level above: children lie side
-  /// by side.
+  /// A level is the nodes as far from their roots, sorted by their parents' places in the level above: children lie
+  /// side by side.
   Index depth() const { return static_cast<Index>(levels_.size()); }
   std::span<const Index> level(Index depth) const { return levels_[static_cast<std::size_t>(depth)]; }
   /// For each node of a level below the roots, the place of its parent in the level above.

@@ -5,8 +5,8 @@
 namespace unroll::inline UNROLL_ISA {
 
 /// Runs a sequence layer on what it puts out itself: the first input is `first` [batch, in], and that after step t is
-/// next(y, t), made of the outputs y [batch, width] of step t. Teacher forcing is the layer called with the right answers
-/// as inputs; a `next` that sometimes returns them is scheduled sampling (Bengio et al. 2015).
+/// next(y, t), made of the outputs y [batch, width] of step t. Teacher forcing is the layer called with the right
+/// answers as inputs; a `next` that sometimes returns them is scheduled sampling (Bengio et al. 2015).
 template <class L, class F>
 auto free_run(const L& layer, Var<typename L::scalar> first, const typename L::State& start, Index steps, F next) {
   using T = typename L::scalar;

@@ -60,8 +60,8 @@ struct PoolingWindow {
 
 namespace detail {
 
-/// f(the windows' steps [windows, size, width], which of these there are [windows, size, 1], how many of each window) of
-/// each window, as a sequence.
+/// f(the windows' steps [windows, size, width], which of these there are [windows, size, 1], how many of each window)
+/// of each window, as a sequence.
 template <Real T, class F>
 Var<T> pool_windows(Var<T> xs, const PoolingWindow& window, std::span<const Index> lengths, const char* op, F f) {
   Tape<T>& tape = xs.tape();
@@ -83,8 +83,8 @@ Var<T> pool_windows(Var<T> xs, const PoolingWindow& window, std::span<const Inde
 
 }  // namespace detail
 
-/// Mean over windows of steps: [time, batch, width] to [ceil(time / stride), batch, width], zero behind the end of a row.
-/// The lengths are then strided_lengths(lengths, stride).
+/// Mean over windows of steps: [time, batch, width] to [ceil(time / stride), batch, width], zero behind the end of a
+/// row. The lengths are then strided_lengths(lengths, stride).
 template <class X>
 auto mean_pool_over_time(const X& sequence, const PoolingWindow& window, std::span<const Index> lengths = {}) {
   using T = typename X::scalar;
@@ -100,10 +100,10 @@ auto mean_pool_over_time(const X& sequence, const PoolingWindow& window, std::sp
 template <class X>
 auto max_pool_over_time(const X& sequence, const PoolingWindow& window, std::span<const Index> lengths = {}) {
   using T = typename X::scalar;
-  return detail::pool_windows(
-      Var<T>(sequence), window, lengths, "max_pool_over_time", [](Var<T> steps, Var<T> there, std::span<T>) -> Var<T> {
-        return max(where(there, steps, -std::numeric_limits<T>::infinity()), 1);
-      });
+  return detail::pool_windows(Var<T>(sequence), window, lengths, "max_pool_over_time",
+                              [](Var<T> steps, Var<T> there, std::span<T>) -> Var<T> {
+                                return max(where(there, steps, -std::numeric_limits<T>::infinity()), 1);
+                              });
 }
 
 }  // namespace unroll::inline UNROLL_ISA

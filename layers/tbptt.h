@@ -6,16 +6,15 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Truncated back-propagation through time over a long sequence, BPTT(k2; k1) of Williams and Peng (1990): after every k1
-/// steps, the loss of these k1 steps flows back through the last k2. The state is carried; what lies further back is cut
-/// exactly: the state k2 steps ago is a constant. The k2 - k1 steps before the new ones are computed again from it, so
-/// that all of a window is computed with the weights of the moment.
+/// Truncated back-propagation through time over a long sequence, BPTT(k2; k1) of Williams and Peng (1990): after every
+/// k1 steps, the loss of these k1 steps flows back through the last k2. The state is carried; what lies further back is
+/// cut exactly: the state k2 steps ago is a constant. The k2 - k1 steps before the new ones are computed again from it,
+/// so that all of a window is computed with the weights of the moment.
 ///
 ///   Tbptt tbptt(model.rnn, {.k1 = 20, .k2 = 60});
 ///   for (Index t = 0; t < steps; t += 20) {
-///     auto hs = tbptt.advance(tape, [&](Index first, Index last) { return model.embed(tape, text.part(first, last)); });
-///     tape.backward(cross_entropy(model.head(hs), targets.part(t, t + 20)));
-///     adam.step();
+///     auto hs = tbptt.advance(tape, [&](Index first, Index last) { return model.embed(tape, text.part(first, last));
+///     }); tape.backward(cross_entropy(model.head(hs), targets.part(t, t + 20))); adam.step();
 ///   }
 template <class L>
 class Tbptt {
@@ -39,7 +38,8 @@ class Tbptt {
   Var<T> advance(Tape<T>& tape, F inputs, Index count = -1) {
     if (count < 0) count = options_.k1;
     tape.rewind();
-    tape.template require<ValueError>(count > 0 && count <= options_.k1, "tbptt: {} new steps of {}", count, options_.k1);
+    tape.template require<ValueError>(count > 0 && count <= options_.k1, "tbptt: {} new steps of {}", count,
+                                      options_.k1);
     while (kept_.size() > 1 && kept_.front().step < at_ - (options_.k2 - options_.k1)) kept_.erase(kept_.begin());
     const Index first = kept_.empty() ? 0 : kept_.front().step, end = at_ + count;
     const Var<T> xs = inputs(first, end);

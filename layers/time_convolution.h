@@ -1,6 +1,7 @@
 #pragma once
 
 #include <unroll/layers/linear.h>
+#include <unroll/layers/place.h>
 #include <unroll/layers/time_windows.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -33,11 +34,10 @@ struct TimeConvolution {
   Var<T> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
     const Index window = weight.shape()[0], in = weight.shape()[1], out = weight.shape()[2];
     Tape<T>& tape = xs.tape();
-    const Var<T> w = tape.use(weight);
     const Shape shape = xs.shape();
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(*this));
     tape.template require<ShapeError>(shape.rank() == 3 && shape[2] == in,
-                                      "time_convolution: {} needs a sequence [time, batch, {}], not {}", weight.path(),
-                                      in, shape);
+                                      "time_convolution: a sequence [time, batch, {}] is needed, not {}", in, shape);
     const Index reach = (window - 1) * options.dilation;
     const TimeWindows windows{.size = window,
                               .stride = options.stride,
@@ -45,7 +45,8 @@ struct TimeConvolution {
                               .first = options.padding == Padding::causal ? -reach : -reach / 2};
     const auto table = windows.over(xs, lengths, "time_convolution");
     const Var<T> seen = gather_rows(xs, table.seen, Shape{table.windows, window, in});
-    const Var<T> y = affine(reshape(seen, {table.windows, window * in}), reshape(w, {window * in, out}), bias);
+    const Var<T> y =
+        affine(reshape(seen, {table.windows, window * in}), reshape(tape.use(weight), {window * in, out}), bias);
     return gather_rows(y, table.unpacked, Shape{table.steps, shape[1], out});
   }
   /// The lengths of the outputs, from those of the inputs.

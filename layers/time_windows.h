@@ -36,8 +36,8 @@ struct TimeWindows {
     const auto count = [&](Index n) { return (n + stride - 1) / stride; };
     Table table;
     for (Index b = 0; b < batch; ++b) {
-      tape.template require<ShapeError>(length(b) >= 0 && length(b) <= time, "{}: length {} of row {} in the sequence {}",
-                                        op, length(b), b, shape);
+      tape.template require<ShapeError>(length(b) >= 0 && length(b) <= time,
+                                        "{}: length {} of row {} in the sequence {}", op, length(b), b, shape);
       table.windows += count(length(b));
     }
     table.steps = count(time);

@@ -1,5 +1,5 @@
 #include <unroll/autograd/ops/reduce.h>
-#include <unroll/layers/recurrent.h>
+#include <unroll/layers/place.h>
 #include <unroll/layers/tree_lstm.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -57,7 +57,8 @@ TreeStates<T> ChildSumTreeLSTM<T>::operator()(Var<T> xs, const Forest& forest) c
     }
     const std::span<const Index> parent = tape.keep(forest.above(level + 1));
     const auto [i, o, u] = split<3>(addmm(gates, segment_sum(below.h, parent, nodes), recurrent.weight));
-    const Var<T> f = sigmoid(addmm(gather_rows(own, parent, Shape{kids, width}), below.h, this->forget.weight), "forget");
+    const Var<T> f =
+        sigmoid(addmm(gather_rows(own, parent, Shape{kids, width}), below.h, this->forget.weight), "forget");
     const Var<T> c = sigmoid(i, "input") * tanh(u) + segment_sum(f * below.c, parent, nodes);
     return {sigmoid(o, "output") * tanh(c), c};
   });

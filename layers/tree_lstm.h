@@ -35,18 +35,17 @@ struct ChildSumTreeLSTM {
 
   /// xs [nodes, in]. Throws ShapeError if there is not one row for each node.
   TreeStates<T> operator()(Var<T> xs, const Forest& forest) const;
-  static void fields(auto& m, auto&& f) {
-    f("input", m.input), f("recurrent", m.recurrent), f("forget", m.forget);
-  }
+  static void fields(auto& m, auto&& f) { f("input", m.input), f("recurrent", m.recurrent), f("forget", m.forget); }
 };
 
-/// A long short-term memory over trees whose nodes have at most N children, in order (Tai, Socher and Manning 2015, eqs.
-/// 9 to 14): of a node with the children 1 .. N, where states of missing ones are zero,
+/// A long short-term memory over trees whose nodes have at most N children, in order (Tai, Socher and Manning 2015,
+/// eqs. 9 to 14): of a node with the children 1 .. N, where states of missing ones are zero,
 ///   i, o = sigmoid(x W + b + sum_l h_l U_l)   input and output gates
 ///   u    = tanh   (x W + b + sum_l h_l U_l)   candidate
 ///   f_k  = sigmoid(x W + b + sum_l h_l U_kl)  a forget gate for each child; W and b are those of all
 ///   c = i u + sum_k f_k c_k,   h = o tanh(c)
-/// Gates lie side by side in the order i, o, u, f, or f_1 .. f_N. All nodes as far from their roots are computed together.
+/// Gates lie side by side in the order i, o, u, f, or f_1 .. f_N. All nodes as far from their roots are computed
+/// together.
 template <Real T = float>
 struct NaryTreeLSTM {
   using scalar = T;

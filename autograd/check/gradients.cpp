@@ -109,7 +109,7 @@ class Checker {
 
   double step_for(double x) const { return options_.step > 0 ? options_.step : 2e-4 * std::max(1.0, std::abs(x)); }
 
-  /// Errors below what rounding of the loss makes of a difference quotient do not count.
+  /// An error below what rounding of the loss makes of a difference quotient is no failure.
   double noise(double step) const { return 64 * 2.3e-16 * std::max(1.0, std::abs(value_)) / step; }
 
   void check_entries(std::size_t i) {
@@ -187,8 +187,10 @@ class Checker {
 
   double relative(double analytic, double numeric, double scale, double step) const {
     const double difference = std::abs(analytic - numeric);
-    if (!(difference > noise(step))) return std::isnan(difference) ? INFINITY : 0;
-    return difference / std::max({std::abs(analytic), std::abs(numeric), scale});
+    if (std::isnan(difference)) return INFINITY;
+    if (difference == 0) return 0;
+    const double error = difference / std::max({std::abs(analytic), std::abs(numeric), scale});
+    return difference > noise(step) ? error : std::min(error, options_.tolerance);
   }
 
   const ScalarProgram& loss_;

@@ -30,15 +30,16 @@ void backward_again(Tape<T>& tape, Tape<T>& inner, std::span<const Var<T>> range
     if (same) seeds.push_back(tape.gradient_of(results[i].index()));
   }
   tape.template require<TapeError>(
-      same, "checkpoint: computed again, the values are others than at first: does the function or its cell keep "
-            "state of its own{}{}?",
+      same,
+      "checkpoint: computed again, the values are others than at first: does the function or its cell keep "
+      "state of its own{}{}?",
       results.empty() ? "" : " ", results.empty() ? "" : tape.place_of(results[0].index()));
   inner.backward_within(tape, ranges, seeds);
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                                     \
-  template std::span<const Var<T>> record_results(Tape<T>&, std::span<const Var<T>>, std::span<const Var<T>>,     \
-                                                  const Tape<T>::Slab*, Index);                                   \
+#define UNROLL_INSTANTIATE(T)                                                                                 \
+  template std::span<const Var<T>> record_results(Tape<T>&, std::span<const Var<T>>, std::span<const Var<T>>, \
+                                                  const Tape<T>::Slab*, Index);                               \
   template void backward_again(Tape<T>&, Tape<T>&, std::span<const Var<T>>, std::span<const Var<T>>);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

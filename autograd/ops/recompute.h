@@ -63,8 +63,7 @@ struct CheckpointRule {
       return;
     Tape<T>& inner = tape.inner();
     inner.rng() = self.kept.start;
-    const In lent =
-        map_vars(self.inputs, [&](Var<T> v) { return tape.lend(inner, v, tape.wanted(v.index())); });
+    const In lent = map_vars(self.inputs, [&](Var<T> v) { return tape.lend(inner, v, tape.wanted(v.index())); });
     CheckpointResults<T> again;
     const auto outputs = self.f(inner, lent);
     for_each_var(outputs, [&](const Var<T>& v) { again.add(v); });
@@ -76,11 +75,11 @@ struct CheckpointRule {
 
 }  // namespace detail
 
-/// f(tape, inputs), of which only inputs and results are kept: backward computes it again, with the same random numbers,
-/// and from there (Chen et al. 2016, section 4). `inputs` and what f returns are Vars or structs whose `fields` lists
-/// Vars. f gets another tape than this and is called again in backward: it must be trivially copyable, and what it
-/// refers to must live until then. With `slab` the first result is computed there.
-/// Throws TapeError in backward when f gives other values the second time.
+/// f(tape, inputs), of which only inputs and results are kept: backward computes it again, with the same random
+/// numbers, and from there (Chen et al. 2016, section 4). `inputs` and what f returns are Vars or structs whose
+/// `fields` lists Vars. f gets another tape than this and is called again in backward: it must be trivially copyable,
+/// and what it refers to must live until then. With `slab` the first result is computed there. Throws TapeError in
+/// backward when f gives other values the second time.
 template <Real T, class In, class F>
 auto checkpoint(Tape<T>& tape, const In& inputs, F f, const typename Tape<T>::Slab* slab = nullptr, Index offset = 0) {
   static_assert(std::is_trivially_copyable_v<F>, "what a checkpointed function captures must be trivially copyable");

@@ -364,7 +364,7 @@ Var<T> segment_sum(Var<T> x, std::span<const Index> segments, Index count) {
   template Var<T> log_softmax(Var<T>, int); \
   template Var<T> norm(Var<T>);             \
   template Var<T> norm(Var<T>, int);        \
-  template Var<T> cumsum(Var<T>, int);     \
+  template Var<T> cumsum(Var<T>, int);      \
   template Var<T> segment_sum(Var<T>, std::span<const Index>, Index);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

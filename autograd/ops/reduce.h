@@ -86,8 +86,8 @@ template <Operand X>
 auto cumsum(const X& x, int axis) {
   return detail::cumsum(as_var(x), axis);
 }
-/// Sums of rows: row s of the result, of `count`, is the sum of the rows r of x [rows, width] whose segments[r] is s. Throws
-/// IndexError for a segment outside of them.
+/// Sums of rows: row s of the result, of `count`, is the sum of the rows r of x [rows, width] whose segments[r] is s.
+/// Throws IndexError for a segment outside of them.
 template <Operand X>
 auto segment_sum(const X& x, std::span<const Index> segments, Index count) {
   return detail::segment_sum(as_var(x), segments, count);

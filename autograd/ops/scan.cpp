@@ -48,14 +48,16 @@ void check_steps(Var<T> rows, Var<T> start, const ScanSteps& steps, const char* 
   Tape<T>& tape = rows.tape();
   const Shape shape = tape.checked(rows, op).shape, before = tape.checked(start, op).shape;
   Index count = 0, alive = before.rank() == 2 ? before[0] : 0;
-  bool fits = shape.rank() == 2 && before.rank() == 2 && shape[1] == before[1] && steps.offsets.size() == steps.alive.size();
+  bool fits =
+      shape.rank() == 2 && before.rank() == 2 && shape[1] == before[1] && steps.offsets.size() == steps.alive.size();
   for (std::size_t t = 0; fits && t < steps.alive.size(); ++t) {
     fits = steps.alive[t] <= alive && steps.alive[t] >= 0 && steps.offsets[t] == count;
     alive = steps.alive[t];
     count += alive;
   }
-  tape.template require<ShapeError>(fits && count == shape[0], "{}: rows {} and a start {} do not fit {} steps of {} rows",
-                                    op, shape, before, steps.count(), count);
+  tape.template require<ShapeError>(fits && count == shape[0],
+                                    "{}: rows {} and a start {} do not fit {} steps of {} rows", op, shape, before,
+                                    steps.count(), count);
 }
 
 template <Real T>
@@ -104,7 +106,7 @@ Var<T> previous_rows(Var<T> rows, Var<T> start, const ScanSteps& steps) {
   return detail::gather_rows(detail::concat(std::span<const Var<T>>(both), 0), from, shape);
 }
 
-#define UNROLL_INSTANTIATE(T)                                           \
+#define UNROLL_INSTANTIATE(T)                                            \
   template Var<T> linear_scan(Var<T>, Var<T>, Var<T>, const ScanSteps&); \
   template Var<T> last_rows(Var<T>, Var<T>, const ScanSteps&);           \
   template Var<T> previous_rows(Var<T>, Var<T>, const ScanSteps&);

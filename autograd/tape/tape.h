@@ -281,7 +281,8 @@ class Tape {
 
   /// A tape for what is computed again: it belongs to this one, and is empty between uses.
   Tape& inner();
-  /// A handle on tape `to` for the memory of `x`: its value and, if asked for, its gradient, to which backward there adds.
+  /// A handle on tape `to` for the memory of `x`: its value and, if asked for, its gradient, to which backward there
+  /// adds.
   Var<T> lend(Tape& to, Var<T> x, bool with_gradient);
   /// On an inner tape: backward from several values with their gradients given, into the parameters as `outer` says.
   void backward_within(const Tape& outer, std::span<const Var<T>> ys, std::span<const View<const T>> seeds);

@@ -4,8 +4,9 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Clockwork network (Koutnik et al. 2014, eqs. 1 and 2): groups of units with periods 1, 2, 4, ... Of group k, with the
-/// period 2^k, the units move when the number of steps made is a multiple of it, and see the groups that are not faster:
+/// Clockwork network (Koutnik et al. 2014, eqs. 1 and 2): groups of units with periods 1, 2, 4, ... Of group k, with
+/// the period 2^k, the units move when the number of steps made is a multiple of it, and see the groups that are not
+/// faster:
 ///   h'_k = tanh(x W_k + b_k + (h_k, h_{k+1}, ...) U_k)   when due, else h_k
 template <Real T = float>
 struct ClockworkCell {

@@ -13,7 +13,8 @@ struct IndRNNCell {
   Linear<T> input;         // [in, width]
   Parameter<T> recurrent;  // [width], uniform in 0 .. 1 at first
 
-  IndRNNCell(Index in, Index width, Rng& rng) : width(width), input(in, width, rng), recurrent(make_tensor<T>({width})) {
+  IndRNNCell(Index in, Index width, Rng& rng)
+      : width(width), input(in, width, rng), recurrent(make_tensor<T>({width})) {
     for (T& u : recurrent.edit()) u = static_cast<T>(rng.uniform());
   }
 

@@ -4,7 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Minimal GRU (Feng et al. 2024, section 3.1): gate and candidate see the inputs alone, so that the recurrence is linear.
+/// Minimal GRU (Feng et al. 2024, section 3.1): gate and candidate see the inputs alone, so that the recurrence is
+/// linear.
 ///   z = sigmoid(x Wz + bz),   n = x Wn + bn,   h' = (1 - z) h + z n
 /// The two lie side by side in that order.
 template <Real T = float>

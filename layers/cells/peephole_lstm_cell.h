@@ -4,8 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// LSTM with peepholes (Gers, Schraudolph and Schmidhuber 2002; with the tanh of the output as Graves 2013, eqs. 7-11): each
-/// gate also sees the cell state, each of its units that of its own cell (the weights are diagonal).
+/// LSTM with peepholes (Gers, Schraudolph and Schmidhuber 2002; with the tanh of the output as Graves 2013, eqs. 7-11):
+/// each gate also sees the cell state, each of its units that of its own cell (the weights are diagonal).
 ///   i = sigmoid(x Wi + bi + h Ui + pi c),   f = sigmoid(x Wf + bf + h Uf + pf c),   g = tanh(x Wg + bg + h Ug)
 ///   c' = f c + i g
 ///   o = sigmoid(x Wo + bo + h Uo + po c'),   h' = o tanh(c')
@@ -14,8 +14,8 @@ template <Real T = float>
 struct PeepholeLSTMCell {
   using State = HiddenAndCell<T>;
   Index width;
-  Linear<T> input;                  // [in, 4 width]
-  Matrix<T> recurrent;              // [width, 4 width], orthogonal per gate at first
+  Linear<T> input;                      // [in, 4 width]
+  Matrix<T> recurrent;                  // [width, 4 width], orthogonal per gate at first
   Parameter<T> peep_i, peep_f, peep_o;  // [width]
 
   PeepholeLSTMCell(Index in, Index width, Rng& rng)

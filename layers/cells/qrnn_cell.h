@@ -22,9 +22,7 @@ struct QRNNCell {
   Matrix<T> previous;  // [in, 3 width], V
 
   QRNNCell(Index in, Index width, Rng& rng)
-      : width(width),
-        input(gate_inputs<T>(in, width, 3, rng, 1)),
-        previous(init::xavier<T>({in, 3 * width}, rng, 3)) {}
+      : width(width), input(gate_inputs<T>(in, width, 3, rng, 1)), previous(init::xavier<T>({in, 3 * width}, rng, 3)) {}
 
   State initial(Tape<T>& tape, Index batch) const {
     return {tape.zeros({batch, width}), tape.zeros({batch, width}), tape.zeros({batch, 3 * width})};

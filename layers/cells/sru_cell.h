@@ -4,8 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// Simple recurrent unit (Lei, Zhang and Artzi 2017, first version, eqs. 3-7, with g = tanh): its gates see the inputs alone, so that the recurrence
-/// is linear.
+/// Simple recurrent unit (Lei, Zhang and Artzi 2017, first version, eqs. 3-7, with g = tanh): its gates see the inputs
+/// alone, so that the recurrence is linear.
 ///   z = x W,   f = sigmoid(x Wf + bf),   r = sigmoid(x Wr + br)
 ///   c' = f c + (1 - f) z
 ///   h' = r tanh(c') + (1 - r) x

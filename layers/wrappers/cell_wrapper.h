@@ -4,8 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// What wrappers of cells share. `Self` has next(inner, x, state, t): one step, where detail::advance(inner, x, state, t) is
-/// that of the cell inside.
+/// What wrappers of cells share. `Self` has next(inner, x, state, t): one step, where detail::advance(inner, x, state,
+/// t) is that of the cell inside.
 template <class Self, class C>
 struct CellWrapper {
   using State = typename C::State;

@@ -66,7 +66,8 @@ struct Checkpointed {
     if (lengths.empty() || shape[0] == 0) return run_sorted(xs, state, lengths);
     // Sorted once, so that rows keep their places, and with them their random numbers, from segment to segment.
     const Ragged ragged(tape, lengths, shape[0], false);
-    const auto to_sorted = tape.template room<Index>(shape[0] * shape[1]), back = tape.template room<Index>(shape[0] * shape[1]);
+    const auto to_sorted = tape.template room<Index>(shape[0] * shape[1]),
+               back = tape.template room<Index>(shape[0] * shape[1]);
     const auto sorted = tape.template room<Index>(shape[1]);
     for (Index b = 0; b < shape[1]; ++b) {
       const auto place = static_cast<std::size_t>(b);
@@ -98,13 +99,15 @@ struct Checkpointed {
     for (Index k = 0; k < count; ++k) {
       const Index first = k * segment, last = std::min(time, first + segment);
       const auto within = tape.template room<Index>(static_cast<Index>(lengths.size()));
-      for (std::size_t b = 0; b < within.size(); ++b) within[b] = std::clamp(lengths[b] - first, Index{0}, last - first);
+      for (std::size_t b = 0; b < within.size(); ++b)
+        within[b] = std::clamp(lengths[b] - first, Index{0}, last - first);
       const auto compute = [layer = &layer, within, part = typename Recurrent<C>::Part{first, start}](
                                Tape<T>&, const Inputs& in) {
         const auto unrolled = layer->resume(part, in.xs, in.state, within);
         return Results{unrolled.outputs, unrolled.last};
       };
-      const Results results = checkpoint(tape, Inputs{slice(xs, 0, first, last), state}, compute, &slab, first * batch * width);
+      const Results results =
+          checkpoint(tape, Inputs{slice(xs, 0, first, last), state}, compute, &slab, first * batch * width);
       outputs[static_cast<std::size_t>(k)] = results.outputs;
       state = results.state;
     }

@@ -6,9 +6,9 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// DropConnect on the recurrent weights (Wan et al. 2013; Merity, Keskar and Socher 2018): every matrix that `step` uses is
-/// thinned once per sequence, with the same mask at each step and for each row. A cell that is stepped by itself draws a
-/// mask per step.
+/// DropConnect on the recurrent weights (Wan et al. 2013; Merity, Keskar and Socher 2018): every matrix that `step`
+/// uses is thinned once per sequence, with the same mask at each step and for each row. A cell that is stepped by
+/// itself draws a mask per step.
 template <class C>
 struct DropConnect : CellWrapper<DropConnect<C>, C> {
   using State = typename C::State;
@@ -30,8 +30,9 @@ struct DropConnect : CellWrapper<DropConnect<C>, C> {
     });
     Rng own(tape.rng().seed(), tape.rng().advance(count));
     using Inner = decltype(detail::prepared(this->cell, tape));
-    return Prepared<Inner>{detail::prepared(this->cell, tape),
-                           {tape, std::move(matrices), [rate = rate, own](Var<T> weight) mutable { return dropout(weight, rate, own); }}};
+    return Prepared<Inner>{
+        detail::prepared(this->cell, tape),
+        {tape, std::move(matrices), [rate = rate, own](Var<T> weight) mutable { return dropout(weight, rate, own); }}};
   }
 
  private:

@@ -43,8 +43,8 @@ struct LayerWrapper {
 
 }  // namespace detail
 
-/// A sequence layer with its inputs added to its outputs (He et al. 2016; Wu et al. 2016, eq. 6). Where there are not as many
-/// features in as out, the inputs pass through a matrix.
+/// A sequence layer with its inputs added to its outputs (He et al. 2016; Wu et al. 2016, eq. 6). Where there are not
+/// as many features in as out, the inputs pass through a matrix.
 template <class L>
 struct Residual : detail::LayerWrapper<Residual<L>, L> {
   using T = typename L::scalar;

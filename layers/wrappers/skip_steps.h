@@ -4,8 +4,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// A cell that leaves out the steps a mask excludes: the state, and with it the output, stays as it was. The mask is the last
-/// feature of the inputs, 0 for a step to be skipped; see with_mask().
+/// A cell that leaves out the steps a mask excludes: the state, and with it the output, stays as it was. The mask is
+/// the last feature of the inputs, 0 for a step to be skipped; see with_mask().
 template <class C>
 struct SkipSteps : CellWrapper<SkipSteps<C>, C> {
   using State = typename C::State;

@@ -52,7 +52,8 @@ LanguageTraining from_json(const json& config, const std::string& file) {
     require<FileError>(extent > 0 && extent <= most, "model: {} has an extent of {}", file, extent);
   require<FileError>(o.layers <= 64, "model: {} has {} layers", file, o.layers);
   const std::vector<std::string>& cells = cell_names();
-  require<FileError>(std::find(cells.begin(), cells.end(), o.cell) != cells.end(), "model: {} has an unknown cell", file);
+  require<FileError>(std::find(cells.begin(), cells.end(), o.cell) != cells.end(), "model: {} has an unknown cell",
+                     file);
   return o;
 }
 
@@ -73,8 +74,8 @@ LanguageFile LanguageFile::read(const std::string& path) {
   const LanguageShape s = result.shape();
   const auto shape_of_entry = [&](const std::string& name) {
     const auto found = file.tensors.find(name);
-    require<FileError>(found != file.tensors.end() && found->second.shape.rank() == 2, "model: {} has no matrix {}", path,
-                       name);
+    require<FileError>(found != file.tensors.end() && found->second.shape.rank() == 2, "model: {} has no matrix {}",
+                       path, name);
     return found->second.shape;
   };
   const auto check = [&](const char* name, bool fits) {

@@ -166,7 +166,7 @@ class Training {
  private:
   static constexpr Index calibration_steps = 20;
 
-  LanguageShape shape() const { return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout}; }
+  LanguageShape shape() const { return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout, o_.cell}; }
   Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
   Index valid_tokens() const { return static_cast<Index>(valid_.ids().size()); }
   Index epochs_text() const {
@@ -330,8 +330,8 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   Training training(options, train, valid, report);
   if (!options.resume.empty()) {
     const LanguageFile file = LanguageFile::read(options.resume);
-    require<FileError>(file.training.is_object() && file.training.value("fingerprint", std::uint64_t{0}) ==
-                                                        Training::fingerprint(train.ids()),
+    require<FileError>(file.training.is_object() &&
+                           file.training.value("fingerprint", std::uint64_t{0}) == Training::fingerprint(train.ids()),
                        "resume: {} was not trained on {}", options.resume, options.data);
     training.resume(options.resume, file.training);
   }

@@ -1,5 +1,6 @@
 #include <certificate/planted.h>
-#include <layers/fixture.h>
+#include <layers/numpy_parity.h>
+#include <layers/torch_parity.h>
 
 #include <fmt/format.h>
 
@@ -23,79 +24,48 @@ struct Verdict {
 
 using Maker = std::function<AnyCell<double>(Index, Index, Rng&)>;
 
-/// The largest relative difference from the reference in NumPy, of values and gradients.
-double from_reference(const std::string& name) {
-  const StoredReference f("cell_" + name);
-  const Index out = shape_of(f.at("y"))[2], width = name == "lstm-projection" ? 5 : out;
-  Rng rng;
-  Recurrent<AnyCell<double>> layer(shape_of(f.at("x"))[2], width, rng, name);
-  for_each_parameter(layer.cell, [&](const std::string& path, Parameter<double>& p) { p.edit() = f.at("param/" + path); });
-  Tape<double> tape;
-  const auto x = tape.variable(f.at("x"));
-  std::vector<Var<double>> start;
-  const auto state = map_vars(layer.initial(tape, x.shape()[1]), [&](Var<double>) {
-    return start.emplace_back(tape.variable(f.at(fmt::format("s{}", start.size()))));
-  });
-  const auto unrolled = layer(x, state);
-  double worst = distance(unrolled.outputs.value(), f.at("y"));
-  const auto compare = [&](const auto& got, const std::string& want) { worst = std::max(worst, distance(got, f.at(want))); };
-  Var<double> loss = sum(unrolled.outputs * tape.constant(f.at("seed_y")));
-  int k = 0;
-  for_each_var(unrolled.last, [&](const Var<double>& v) {
-    compare(v.value(), fmt::format("last{}", k));
-    loss = loss + sum(v * tape.constant(f.at(fmt::format("seed{}", k++))));
-  });
-  tape.backward(loss);
-  compare(x.grad(), "grad/x");
-  for (std::size_t i = 0; i < start.size(); ++i) compare(start[i].grad(), fmt::format("grad/s{}", i));
-  for_each_parameter(layer.cell,
-                     [&](const std::string& path, const Parameter<double>& p) { compare(p.grad(), "grad/param/" + path); });
-  return worst;
-}
-
 /// Outputs and gradients of the same program, one array after the other.
-template <Real T>
-std::vector<Tensor<double>> program(const std::string& name) {
+template <Real T, class L, class Outputs>
+std::vector<Tensor<double>> program(L layer, const Shape& shape, Outputs outputs) {
   Rng rng{3};
-  Recurrent<AnyCell<T>> layer(3, 8, rng, name);
-  const Tensor<T> xs = init::normal<T>({7, 5, 3}, 1, rng);
+  const Tensor<T> xs = init::normal<T>(shape, 1, rng);
   Tape<T> tape;
   const auto x = tape.variable(xs);
-  const auto y = layer(x).outputs;
+  const Var<T> y = outputs(layer, x);
   tape.backward(sum(y * y));
-  std::vector<Tensor<double>> found{Tensor<double>(xt::cast<double>(y.value())), Tensor<double>(xt::cast<double>(x.grad()))};
-  for_each_parameter(layer, [&](const std::string&, const Parameter<T>& p) {
-    found.emplace_back(xt::cast<double>(p.grad()));
-  });
+  std::vector<Tensor<double>> found{Tensor<double>(xt::cast<double>(y.value())),
+                                    Tensor<double>(xt::cast<double>(x.grad()))};
+  for_each_parameter(
+      layer, [&](const std::string&, const Parameter<T>& p) { found.emplace_back(xt::cast<double>(p.grad())); });
   return found;
 }
 
-double float_from_double(const std::string& name) {
-  const auto a = program<float>(name), b = program<double>(name);
+double worst_of(const std::vector<Tensor<double>>& a, const std::vector<Tensor<double>>& b) {
   double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, distance(a[i], b[i]));
   return worst;
 }
 
+template <class L>
 struct Model {
-  Recurrent<AnyCell<>> rnn;
+  L layer;
   Linear<> head;
-  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
+  static void fields(auto& m, auto&& f) { f("layer", m.layer), f("head", m.head); }
 };
 
-/// The share of the first loss that is left after training on one batch of random targets.
-double overfit(const std::string& name) {
+/// The share of the first loss that is left after training on one batch of random targets, from `outputs` [rows,
+/// width].
+template <class L, class Outputs>
+double overfit(L layer, const Shape& inputs, Index rows, Index width, Outputs outputs) {
   Rng rng{2};
-  Recurrent<AnyCell<>> rnn(3, 16, rng, name);
-  const Index width = rnn.width();
-  Model model{std::move(rnn), {width, 2, rng}};
+  Model<L> model{std::move(layer), {width, 2, rng}};
   Adam adam(parameters(model), {.rate = 1e-2, .clip = 1.0});
-  const Tensor<float> xs = init::normal<float>({6, 4, 3}, 1, rng), targets = init::normal<float>({4, 2}, 1, rng);
+  const Tensor<float> xs = init::normal<float>(inputs, 1, rng), targets = init::normal<float>({rows, 2}, 1, rng);
   Tape<> tape;
   double first = 0, last = 0;
   for (int step = 0; step < 500; ++step) {
     tape.rewind();
-    const Var<> loss = sum(square(model.head(model.rnn(tape.constant(xs)).outputs[5]) - tape.constant(targets)));
+    const Var<> loss = sum(square(model.head(outputs(model.layer, tape.constant(xs))) - tape.constant(targets)));
     last = static_cast<double>(loss.item());
     if (step == 0) first = last;
     tape.backward(loss);
@@ -118,13 +88,63 @@ void require_below(Verdict& v, const char* what, double value, double limit) {
   v.problems.push_back(fmt::format("{}: {:.3g} is above {:.1g}", what, value, limit));
 }
 
+constexpr double most_rounding = 1e-12, most_in_float = 1e-4, most_left = 1e-2;
+
 Verdict certify_cell(const std::string& name, bool quick) {
   Verdict v{name, "cell"};
+  const auto layer = [&]<Real T>(std::type_identity<T>, Index width) {
+    Rng rng{3};
+    return Recurrent<AnyCell<T>>(3, width, rng, name);
+  };
+  const auto outputs = [](const auto& l, auto x) { return l(x).outputs; };
   take(v, check_cell([&](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); },
                      {.grid = !quick}));
-  require_below(v, "reference", from_reference(name), 1e-12);
-  require_below(v, "float against double", float_from_double(name), 1e-4);
-  require_below(v, "one batch", overfit(name), 1e-2);
+  require_below(v, "reference", numpy_parity::of_cell<double>(name).worst, most_rounding);
+  if (std::ranges::find(torch_parity::cells, name) == torch_parity::cells.end())
+    v.columns.push_back("");
+  else
+    require_below(v, "PyTorch", torch_parity::of_cell<double>(name).worst, most_rounding);
+  const Shape shape{7, 5, 3};
+  require_below(v, "float against double",
+                worst_of(program<float>(layer(std::type_identity<float>{}, 8), shape, outputs),
+                         program<double>(layer(std::type_identity<double>{}, 8), shape, outputs)),
+                most_in_float);
+  const auto small = layer(std::type_identity<float>{}, 16);
+  require_below(v, "one batch",
+                overfit(small, {6, 4, 3}, 4, small.width(), [](const auto& l, auto x) { return l(x).outputs[5]; }),
+                most_left);
+  return v;
+}
+
+/// A layer over trees. make(rng, scalar) builds it.
+template <class Make>
+Verdict certify_tree(const char* name, const char* file, Make make) {
+  Verdict v{name, "cell"};
+  Rng rng{3};
+  const StoredReference f(std::string("tree_") + file);
+  const Forest forest = numpy_parity::forest_of(f);
+  const Shape shape{forest.size(), 3};
+  const auto hidden = [&](const auto& l, auto x) { return l(x, forest).nodes.h; };
+  auto in_double = make(std::type_identity<double>{}, 5);
+  Parameter<double> xs(init::normal<double>(shape, 1, rng));
+  auto listed = parameters<double>(in_double);
+  listed.push_back(&xs);
+  take(v, check_gradients(
+              [&](Tape<double>& tape) {
+                const auto [h, c] = in_double(tape.use(xs), forest).nodes;
+                return sum(square(h + 0.3)) + sum(exp(c));
+              },
+              listed));
+  require_below(v, "reference", numpy_parity::of_tree(in_double, file).worst, most_rounding);
+  v.columns.push_back("");
+  require_below(v, "float against double",
+                worst_of(program<float>(make(std::type_identity<float>{}, 5), shape, hidden),
+                         program<double>(make(std::type_identity<double>{}, 5), shape, hidden)),
+                most_in_float);
+  require_below(v, "one batch",
+                overfit(make(std::type_identity<float>{}, 16), shape, static_cast<Index>(forest.roots().size()), 16,
+                        [&](const auto& l, auto x) { return l(x, forest).roots.h; }),
+                most_left);
   return v;
 }
 
@@ -137,9 +157,10 @@ template <class Wrap>
 GradientReport over_cells(Wrap wrap, CellCheckOptions options) {
   GradientReport report =
       check_cell([&](Index in, Index width, Rng& rng) { return wrap(GRUCell<double>(in, width, rng)); }, options);
-  detail::merge(report,
-                check_cell([&](Index in, Index width, Rng& rng) { return wrap(LSTMCell<double>(in, width, rng)); }, options),
-                "lstm");
+  detail::merge(
+      report,
+      check_cell([&](Index in, Index width, Rng& rng) { return wrap(LSTMCell<double>(in, width, rng)); }, options),
+      "lstm");
   return report;
 }
 template <class L>
@@ -159,23 +180,47 @@ Rng& rng() {
 }
 
 constexpr std::array wrappers{
-    Wrapped{"learned initial state", [](bool g) { return over_cells([](auto c) { return LearnedInitial(std::move(c)); }, {.grid = g}); }},
-    Wrapped{"zoneout", [](bool g) { return over_cells([](auto c) { return Zoneout(std::move(c), 0.3); }, {.grid = g, .random = true}); }},
-    Wrapped{"recurrent dropout", [](bool g) { return over_cells([](auto c) { return RecurrentDropout(std::move(c), 0.3); }, {.grid = g, .random = true}); }},
-    Wrapped{"variational dropout", [](bool g) { return over_cells([](auto c) { return VariationalDropout(std::move(c), 0.3); }, {.grid = g, .random = true}); }},
-    Wrapped{"dropconnect", [](bool g) { return over_cells([](auto c) { return DropConnect(std::move(c), 0.3); }, {.grid = g, .random = true}); }},
-    Wrapped{"skipped steps", [](bool g) {
-              return check_cell([](Index in, Index width, Rng& r) { return SkipSteps(LSTMCell<double>(in - 1, width, r)); },
-                                {.in = 4, .grid = g});
+    Wrapped{"learned initial state",
+            [](bool g) { return over_cells([](auto c) { return LearnedInitial(std::move(c)); }, {.grid = g}); }},
+    Wrapped{"zoneout",
+            [](bool g) {
+              return over_cells([](auto c) { return Zoneout(std::move(c), 0.3); }, {.grid = g, .random = true});
+            }},
+    Wrapped{"recurrent dropout",
+            [](bool g) {
+              return over_cells([](auto c) { return RecurrentDropout(std::move(c), 0.3); },
+                                {.grid = g, .random = true});
+            }},
+    Wrapped{"variational dropout",
+            [](bool g) {
+              return over_cells([](auto c) { return VariationalDropout(std::move(c), 0.3); },
+                                {.grid = g, .random = true});
+            }},
+    Wrapped{"dropconnect",
+            [](bool g) {
+              return over_cells([](auto c) { return DropConnect(std::move(c), 0.3); }, {.grid = g, .random = true});
+            }},
+    Wrapped{"skipped steps",
+            [](bool g) {
+              return check_cell(
+                  [](Index in, Index width, Rng& r) { return SkipSteps(LSTMCell<double>(in - 1, width, r)); },
+                  {.in = 4, .grid = g});
             }},
     Wrapped{"reversed", [](bool g) { return over_layer(g, Reversed<LSTM<double>>(3, 4, rng())); }},
     Wrapped{"residual", [](bool g) { return over_layer(g, Residual<LSTM<double>>(4, 4, rng()), 4); }},
     Wrapped{"residual with a shortcut", [](bool g) { return over_layer(g, Residual<LSTM<double>>(3, 4, rng())); }},
     Wrapped{"highway", [](bool g) { return over_layer(g, Highway<LSTM<double>>(3, 4, rng())); }},
     Wrapped{"normalized outputs", [](bool g) { return over_layer(g, Normalized<LSTM<double>>(3, 4, rng())); }},
-    Wrapped{"bidirectional, sum", [](bool g) { return over_layer(g, Bidirectional(LSTM<double>(3, 4, rng()), LSTM<double>(3, 4, rng()), Merge::sum)); }},
-    Wrapped{"bidirectional, mean", [](bool g) { return over_layer(g, Bidirectional(LSTM<double>(3, 4, rng()), LSTM<double>(3, 4, rng()), Merge::mean)); }},
-    Wrapped{"stack, residual, normalized, both directions", [](bool g) {
+    Wrapped{"bidirectional, sum",
+            [](bool g) {
+              return over_layer(g, Bidirectional(LSTM<double>(3, 4, rng()), LSTM<double>(3, 4, rng()), Merge::sum));
+            }},
+    Wrapped{"bidirectional, mean",
+            [](bool g) {
+              return over_layer(g, Bidirectional(LSTM<double>(3, 4, rng()), LSTM<double>(3, 4, rng()), Merge::mean));
+            }},
+    Wrapped{"stack, residual, normalized, both directions",
+            [](bool g) {
               return over_layer(g, Stacked<Residual<Normalized<Bidirectional<GRU<double>>>>>(3, 4, 2, rng()));
             }},
     Wrapped{"checkpointed", [](bool g) { return over_layer(g, Checkpointed(LSTMCell<double>(3, 4, rng()), 2)); }},
@@ -197,7 +242,8 @@ Verdict find_another_function() {
   const StoredReference f("cell_lstm-peephole");
   Rng r;
   Recurrent<planted::PeepholeBehindGate<double>> layer(shape_of(f.at("x"))[2], shape_of(f.at("y"))[2], r);
-  for_each_parameter(layer.cell, [&](const std::string& path, Parameter<double>& p) { p.edit() = f.at("param/" + path); });
+  for_each_parameter(layer.cell,
+                     [&](const std::string& path, Parameter<double>& p) { p.edit() = f.at("param/" + path); });
   Tape<double> tape;
   const auto start = HiddenAndCell<double>{tape.constant(f.at("s0")), tape.constant(f.at("s1"))};
   const double d = distance(layer(tape.constant(f.at("x")), start).outputs.value(), f.at("y"));
@@ -208,12 +254,18 @@ Verdict find_another_function() {
 
 std::string page(const std::vector<Verdict>& verdicts) {
   std::string text =
-      "# Certificates\n\nWritten by `./run certify`. Gradients: central differences in double over 1, 2, 6 and 7 steps, 1, 3 "
-      "and 5 rows, one\nlayer and three, both directions, equal and ragged lengths with empty rows, default, given and learned "
-      "initial states, a\nbatch against its rows, NaN in the padding, streaming and chunks; entries compared and the worst "
+      "# Certificates\n\nWritten by `./run certify`. Gradients: central differences in double over 1, 2, 6 and 7 "
+      "steps, 1, 3 "
+      "and 5 rows, one\nlayer and three, both directions, equal and ragged lengths with empty rows, default, given and "
+      "learned "
+      "initial states, a\nbatch against its rows, NaN in the padding, streaming and chunks; entries compared and the "
+      "worst "
       "relative error. Reference:\nNumPy from the papers' equations, gradients by complex steps "
-      "(`tests/fixtures/make_numpy_fixtures.py`). One batch: what is\nleft of the loss after 500 steps on random targets.\n\n"
-      "## Cells\n\n| cell | verdict | entries | worst | reference | float | one batch |\n| --- | --- | --: | --: | --: | --: | --: |\n";
+      "(`tests/fixtures/make_numpy_fixtures.py`). One batch: what is\nleft of the loss after 500 steps on random "
+      "targets.\n\n"
+      "## Cells\n\n| cell | verdict | entries | worst | reference | PyTorch | float | one batch |\n| --- | --- | --: | "
+      "--: | --: | --: "
+      "| --: | --: |\n";
   const auto rows = [&](const char* kind) {
     for (const Verdict& v : verdicts) {
       if (v.kind != kind) continue;
@@ -222,10 +274,13 @@ std::string page(const std::vector<Verdict>& verdicts) {
     }
   };
   rows("cell");
-  text += "\n## Wrappers\n\nOver LSTM, and those of cells over GRU too.\n\n| wrapper | verdict | entries | worst |\n| --- | --- | --: | --: |\n";
+  text +=
+      "\n## Wrappers\n\nOver LSTM, and those of cells over GRU too.\n\n| wrapper | verdict | entries | worst |\n| --- "
+      "| --- | --: | --: |\n";
   rows("wrapper");
-  text += "\n## Planted faults\n\nEach is a bug that a library has published; the certificate must find it.\n\n"
-          "| fault | verdict | published in | what found it |\n| --- | --- | --- | --- |\n";
+  text +=
+      "\n## Planted faults\n\nEach is a bug that a library has published; the certificate must find it.\n\n"
+      "| fault | verdict | published in | what found it |\n| --- | --- | --- | --- |\n";
   rows("fault");
   return text;
 }
@@ -253,9 +308,7 @@ int main(int argc, char** argv) {
   app.add_option("--expect", expect, "page whose verdicts must be the same");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
   std::vector<Verdict> verdicts;
   bool passed = true;
   const auto add = [&](Verdict v) {
@@ -269,6 +322,15 @@ int main(int argc, char** argv) {
     for (const std::string& name : cell_names())
       if (only.empty() || only == name) add(certify_cell(name, quick));
     if (only.empty()) {
+      Rng seed{3};
+      add(certify_tree("tree-lstm, child-sum", "child-sum", [&]<Real T>(std::type_identity<T>, Index width) {
+        Rng r = seed;
+        return ChildSumTreeLSTM<T>(3, width, r);
+      }));
+      add(certify_tree("tree-lstm, binary", "nary", [&]<Real T>(std::type_identity<T>, Index width) {
+        Rng r = seed;
+        return NaryTreeLSTM<T>(3, width, 2, r);
+      }));
       for (const Wrapped& w : wrappers) {
         Verdict v{w.name, "wrapper"};
         take(v, w.check(!quick));

@@ -3,8 +3,8 @@
 #include <unroll/layers/check_cell.h>
 #include <unroll/layers/layers.h>
 
-// Recurrent layers with a fault planted in them, each of which a library has published. The certificate must refuse every
-// one.
+// Recurrent layers with a fault planted in them, each of which a library has published. The certificate must refuse
+// every one.
 
 namespace unroll::planted {
 
@@ -170,9 +170,7 @@ struct DroppedWeights : LSTMCell<T> {
 template <Real T>
 struct CountedTwice : LSTMCell<T> {
   using LSTMCell<T>::LSTMCell;
-  HiddenAndCell<T> step(Var<T> x, HiddenAndCell<T> s) const {
-    return LSTMCell<T>::step(x, {apply(Twice{}, s.h), s.c});
-  }
+  HiddenAndCell<T> step(Var<T> x, HiddenAndCell<T> s) const { return LSTMCell<T>::step(x, {apply(Twice{}, s.h), s.c}); }
 };
 
 template <Real T>

@@ -30,7 +30,8 @@ double distance(const A& got, const B& want) {
 class StoredReference {
  public:
   explicit StoredReference(const std::string& name)
-      : file_(Safetensors::read(std::string(UNROLL_SOURCE_DIR "/tests/fixtures/") + name + ".safetensors")) {}
+      : name_(name),
+        file_(Safetensors::read(std::string(UNROLL_SOURCE_DIR "/tests/fixtures/") + name + ".safetensors")) {}
 
   Tensor<double> at(const std::string& name) const { return file_.get<double>(name); }
   template <Real T>
@@ -47,8 +48,23 @@ class StoredReference {
   }
   double number(const std::string& name) const { return std::stod(file_.metadata.at(name)); }
 
+  const std::string& name() const { return name_; }
+
  private:
+  std::string name_;
   Safetensors file_;
+};
+
+/// How far results are from a reference: the largest distance, and of which array.
+struct Parity {
+  double worst = 0;
+  std::string of;
+
+  template <class A>
+  void compare(const StoredReference& f, const std::string& name, const A& got) {
+    const double d = distance(got, f.at(name));
+    if (d > worst || of.empty()) *this = {d, f.name() + ": " + name};
+  }
 };
 
 }  // namespace unroll

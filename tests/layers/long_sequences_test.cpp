@@ -53,12 +53,14 @@ TEST_CASE("tbptt: gradients are those of the definition") {
     Tape<double> whole;
     const auto all = layer(whole.constant(xs));
     for (Index t = 0; t < time; t += k1) {
-      const auto hs = tbptt.advance(tape, [&](Index first, Index last) { return tape.constant(part(xs, first, last)); });
+      const auto hs =
+          tbptt.advance(tape, [&](Index first, Index last) { return tape.constant(part(xs, first, last)); });
       CHECK(distance(hs.value(), part(Tensor<double>(all.outputs.value()), t, t + k1)) < 1e-13);
       Gradients<double> got;
       tape.backward(sum(hs * tape.constant(part(weights, t, t + k1))), got);
 
-      // The definition, slowly: with weights of its own for every step, the sum of the gradients of the last k2 of them.
+      // The definition, slowly: with weights of its own for every step, the sum of the gradients of the last k2 of
+      // them.
       Untied untied{std::vector<RNNCell<double>>(static_cast<std::size_t>(time), layer.cell)};
       Tape<double> slow;
       auto h = untied.initial(slow, batch);
@@ -101,7 +103,10 @@ TEST_CASE("tbptt: windows that make no sense are refused") {
                        ValueError);
   Tape<double> tape;
   Tbptt tbptt(layer, {.k1 = 3, .k2 = 3});
-  CHECK_THROWS_WITH_AS(tbptt.advance(tape, [&](Index, Index) { return tape.zeros({2, 1, 1}); }),
+  CHECK_THROWS_WITH_AS(tbptt.advance(tape,
+                                     [&](Index, Index) {
+                                       return tape.zeros({2, 1, 1});
+                                     }),
                        "tbptt: inputs [2, 1, 1] for the 3 steps 0 .. 2", ShapeError);
 }
 
@@ -128,9 +133,8 @@ void same_as_plain(const C& cell, std::span<const Index> lengths = {}) {
     const Checkpointed<C> saving(cell, segment);
     const auto run = [&](const auto& layer, Gradients<T>& gradients) {
       Tape<T> tape(9);
-      const auto start = map_vars(layer.initial(tape, batch), [&](Var<T> v) {
-        return tape.variable(make_tensor<T>(v.shape(), T(0.25)));
-      });
+      const auto start = map_vars(layer.initial(tape, batch),
+                                  [&](Var<T> v) { return tape.variable(make_tensor<T>(v.shape(), T(0.25))); });
       const auto unrolled = layer(tape.use(xs), start, lengths);
       Var<T> loss = sum(unrolled.outputs * tape.constant(weights));
       for_each_var(unrolled.last, [&](const Var<T>& v) { loss = loss + sum(square(v)); });
@@ -163,7 +167,8 @@ void same_as_plain(const C& cell, std::span<const Index> lengths = {}) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("checkpoint: states, input gradients and masks are those of the plain run, bit for bit", T, float, double) {
+TEST_CASE_TEMPLATE("checkpoint: states, input gradients and masks are those of the plain run, bit for bit", T, float,
+                   double) {
   const std::vector<Index> lengths{7, 13, 0};
   for (const std::span<const Index> n : {std::span<const Index>(), std::span<const Index>(lengths)}) {
     Rng rng{3};
@@ -236,7 +241,8 @@ TEST_CASE("checkpoint: a cell that keeps state of its own is found out") {
   parameters<double>(layer);
   Tape<double> tape;
   const auto y = sum(layer(tape.constant(random_tensor({6, 2, 3}, rng))).outputs);
-  CHECK_THROWS_WITH_AS(tape.backward(y), doctest::Contains("does the function or its cell keep state of its own in cell"), TapeError);
+  CHECK_THROWS_WITH_AS(tape.backward(y),
+                       doctest::Contains("does the function or its cell keep state of its own in cell"), TapeError);
 }
 
 TEST_CASE("checkpoint: what does not fit is refused") {
@@ -245,7 +251,7 @@ TEST_CASE("checkpoint: what does not fit is refused") {
   const Checkpointed layer(RNNCell<double>(3, 4, rng), 2);
   Tape<double> tape;
   const std::vector<Index> lengths{9, 1};
-  CHECK_THROWS_WITH_AS(layer(tape.zeros({6, 2, 3}), lengths), "checkpointed: length 9 of row 0 in the sequence [6, 2, 3]",
-                       ShapeError);
+  CHECK_THROWS_WITH_AS(layer(tape.zeros({6, 2, 3}), lengths),
+                       "checkpointed: length 9 of row 0 in the sequence [6, 2, 3]", ShapeError);
   CHECK_THROWS_WITH_AS(layer(tape.zeros({6, 2, 2})), "affine: shapes do not fit: [2, 2, 2] x [3, 4] + [4]", ShapeError);
 }

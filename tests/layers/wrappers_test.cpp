@@ -197,7 +197,8 @@ TEST_CASE("wrappers: a state may be continued twice, and both gradients arrive")
   Rng rng{3};
   auto layer = lstm(3, 4);
   auto all = parameters<double>(layer);
-  Parameter<double> a(random_tensor({3, 2, 3}, rng)), b(random_tensor({2, 2, 3}, rng)), c(random_tensor({4, 2, 3}, rng));
+  Parameter<double> a(random_tensor({3, 2, 3}, rng)), b(random_tensor({2, 2, 3}, rng)),
+      c(random_tensor({4, 2, 3}, rng));
   for (auto* p : {&a, &b, &c}) all.push_back(p);
   const auto loss = [&](Tape<double>& tape) {
     const auto trunk = layer(tape.use(a)).last;

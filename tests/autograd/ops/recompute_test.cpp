@@ -52,7 +52,8 @@ TEST_CASE("checkpoint: results that nobody uses are not computed again") {
   static int calls = 0;
   Tape<double> tape;
   const Var<double> x = tape.variable(Tensor<double>{1, 2});
-  const Var<double> unused = checkpoint(tape, x, [](Tape<double>&, Var<double> v) { return ++calls, Var<double>(exp(v)); });
+  const Var<double> unused =
+      checkpoint(tape, x, [](Tape<double>&, Var<double> v) { return ++calls, Var<double>(exp(v)); });
   CHECK(unused.shape() == Shape{2});
   tape.backward(sum(x));
   CHECK(calls == 1);

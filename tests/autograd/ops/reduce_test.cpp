@@ -86,6 +86,19 @@ std::vector<Row> reduce_rows() {
                }),
           sums, sums);
     }
+  for (const Index width : {1, 5, 17}) {
+    static const std::vector<Index> segments{1, 0, 1, 3, 1, 3};
+    rows.push_back(row(
+        "segment_sum", fmt::format("{}", width), {{6, width}}, [](auto v) { return segment_sum(v[0], segments, 5); },
+        [width](const Arrays& x) {
+          Array y = make_tensor<double>({5, width}, 0.0);
+          for (std::size_t r = 0; r < segments.size(); ++r)
+            for (Index j = 0; j < width; ++j)
+              y.data()[segments[r] * width + j] += x[0].data()[static_cast<Index>(r) * width + j];
+          return y;
+        },
+        {.forward = sums}));
+  }
   return rows;
 }
 
@@ -153,4 +166,14 @@ TEST_CASE("reduce: of nothing") {
   CHECK_THROWS_WITH_AS(mean(none, 1), "mean: axis 1 of [2, 0] is empty", ShapeError);
   CHECK_THROWS_WITH_AS(max(none, 1), "max: axis 1 of [2, 0] is empty", ShapeError);
   CHECK(max(none, 0).shape() == Shape{0});
+}
+
+TEST_CASE("reduce: segments that do not fit are errors") {
+  Tape<double> tape;
+  const auto x = tape.zeros({2, 3});
+  CHECK_THROWS_WITH_AS(segment_sum(x, std::vector<Index>{0, 2}, 2), "segment_sum: segment 2 is not among 2",
+                       IndexError);
+  CHECK_THROWS_WITH_AS(segment_sum(x, std::vector<Index>{0}, 2), "segment_sum: 1 segments for the rows of [2, 3]",
+                       ShapeError);
+  CHECK(value_of(segment_sum(x, std::vector<Index>{0, 0}, 2)).shape(0) == 2);
 }

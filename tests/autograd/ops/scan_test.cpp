@@ -26,8 +26,7 @@ std::vector<Row> scan_rows() {
   for (const Index width : {1, 3, 17}) {
     const Shape all{rows_in_all, width}, start{batch, width};
     add(
-        "linear_scan", "", {all, all, start},
-        [](auto v) { return linear_scan(v[0], v[1], v[2], steps); },
+        "linear_scan", "", {all, all, start}, [](auto v) { return linear_scan(v[0], v[1], v[2], steps); },
         [=](const Arrays& x) {
           Array h = make_tensor<double>(all);
           for (Index r = 0; r < rows_in_all; ++r)

@@ -40,7 +40,13 @@ train() { "$unroll" train char-lm "${tiny[@]}" "$@" >train.log 2>&1; }
 
 # Results
 
-for cell in rnn gru lstm; do check "$cell trains" train --cell "$cell" --out "$cell.safetensors"; done
+for cell in rnn mgu lstm-peephole gru lstm; do
+  check "$cell trains" train --cell "$cell" --out "$cell.safetensors"
+  check "$cell samples" "$unroll" sample "$cell.safetensors" --length 5
+done
+check "a cell is its own" not same gru.safetensors lstm.safetensors
+parameters() { "$unroll" train char-lm "${tiny[@]}" --max-steps 1 --out of.safetensors --cell "$1" 2>&1 | sed -n 's/.* with \([0-9]*\) parameters.*/\1/p'; }
+check "and has its own parameters" test "$(parameters mgu)" -lt "$(parameters gru)"
 check "a word model trains" train --words --out words.safetensors
 check "a word model reports perplexity" grep -q '^task word-lm .*perplexity' train.log
 check "the same seed gives the same file" train --out again.safetensors
