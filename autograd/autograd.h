@@ -14,3 +14,4 @@
 #include <unroll/autograd/ops/scan.h>
 #include <unroll/autograd/tape/dump.h>
 #include <unroll/autograd/tape/fields.h>
+#include <unroll/autograd/tape/predict_bytes.h>

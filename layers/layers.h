@@ -8,6 +8,7 @@
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
+#include <unroll/layers/inspect.h>
 #include <unroll/layers/layer_norm.h>
 #include <unroll/layers/linear.h>
 #include <unroll/layers/model.h>

@@ -181,7 +181,7 @@ struct Recurrent {
                              "recurrent: {} lengths for the sequence {}", lengths.size(), shape);
     const bool full = std::all_of(lengths.begin(), lengths.end(), [&](Index n) { return n == shape[0]; });
     if constexpr (LinearCell<C>)
-      if (scan && detail::is_linear(cell) && shape[0] > 0 && shape[1] > 0)
+      if (scan && tape.watcher() == nullptr && detail::is_linear(cell) && shape[0] > 0 && shape[1] > 0)
         return full && !backwards ? scan_full(xs, state) : scan_ragged(xs, state, lengths, backwards);
     return full ? run_full(xs, state, backwards, part) : run_ragged(xs, state, lengths, backwards, part);
   }
@@ -234,12 +234,14 @@ struct Recurrent {
     const Shape step_shape = output_of<T>(state).shape();
     if (time == 0) return {tape.zeros(step_shape.inserted(0, 0)), state};
     const std::uint32_t mark = tape.mark();
+    const Watched watched(tape, cell);
     const Var<T> projected = cell.project(xs);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = prepared(tape, part);
     const Index before_first = part == nullptr ? 0 : part->first;
     const auto steps = tape.template room<State>(time);
     detail::Outputs<T> outputs(tape, time, step_shape.inserted(0, time));
+    const State before = state;
     for (Index t = 0; t < time; ++t) {
       place.step(before_first + t);
       const Index at = backwards ? time - 1 - t : t;
@@ -247,7 +249,9 @@ struct Recurrent {
       tape.grant(x, mark);
       outputs.expect(at * batch, step_shape);
       state = outputs.put(at, detail::advance(stepper, x, state, before_first + t));
+      if (t == 0) check_step(before, state);
       steps[static_cast<std::size_t>(t)] = state;
+      state = watched.carried(before_first + t, state);
     }
     return {outputs.all(), state, steps};
   }
@@ -261,6 +265,7 @@ struct Recurrent {
     if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
     const std::uint32_t mark = tape.mark();
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
+    const Watched watched(tape, cell);
     const Var<T> projected = cell.project(packed);
     detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     const auto& stepper = prepared(tape, part);
@@ -279,12 +284,42 @@ struct Recurrent {
           map_vars(state, [&](Var<T> v) { return v.shape()[0] == alive ? v : slice(v, 0, 0, alive); });
       outputs.expect(offset, output_shape.with(0, alive));
       state = outputs.put(t, detail::advance(stepper, x, narrowed, before_first + t));
+      if (t == 0) check_step(narrowed, state);
       steps[static_cast<std::size_t>(t)] = state;
+      state = watched.carried(before_first + t, state);
     }
     const Var<T> all = outputs.all();
     const Var<T> restored = detail::gather_rows(all, ragged.unpacked, shape.with(2, all.shape().cols()));
     return {restored, last_of(ragged, before, steps), steps};
   }
+
+  /// The first step shows whether the cell's step keeps the shapes of its state.
+  static void check_step(const State& before, const State& after) {
+    int k = 0;
+    for_each_var(before, [&](const Var<T>& v) {
+      const Var<T> next = nth_var<T>(after, k++);
+      v.tape().template require<ShapeError>(!next.empty() && next.shape() == v.shape(),
+                                            "recurrent: step makes a state of {} of one of {}",
+                                            next.empty() ? Shape{} : next.shape(), v.shape());
+    });
+  }
+  /// Tells the tape's watcher, if there is one, of the sequence that begins, its steps and its end.
+  struct Watched {
+    Watcher<T>* watcher;
+    Watched(Tape<T>& tape, const C& cell) : watcher(tape.watcher()) {
+      if (watcher != nullptr) watcher->begin(detail::place_of_layer(cell));
+    }
+    ~Watched() {
+      if (watcher != nullptr) watcher->end();
+    }
+    Watched(const Watched&) = delete;
+    Watched& operator=(const Watched&) = delete;
+    State carried(Index step, const State& state) const {
+      if (watcher == nullptr) return state;
+      int k = 0;
+      return map_vars(state, [&](Var<T> v) { return watcher->state(k++, step, v); });
+    }
+  };
 
   /// The state after each row's last valid step, in the user's order: of the longest rows that after the last step, and
   /// so on down to rows without a step, whose state is the one before the first.

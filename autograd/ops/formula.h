@@ -39,6 +39,7 @@ struct Leaf : FormulaOf<Leaf<T>> {
   Var<T> var;
   const Parameter<T>* parameter = nullptr;
 
+  static constexpr bool gated = false;
   void collect(Leaf** out) { *out = this; }
   static Shape extents(const Shape* leaf) { return *leaf; }
   static std::string describe() { return "x"; }
@@ -68,6 +69,7 @@ struct Number : FormulaOf<Number<T>> {
   static constexpr int leaves = 0;
   T number = T(0);
 
+  static constexpr bool gated = false;
   void collect(Leaf<T>**) {}
   static Shape extents(const Shape*) { return {}; }
   static std::string describe() { return "c"; }
@@ -92,6 +94,8 @@ template <class F, class A>
 struct Unary : FormulaOf<Unary<F, A>> {
   using scalar = typename A::scalar;
   static constexpr int leaves = A::leaves;
+  static constexpr bool is_gate = requires(const F& rule) { rule.gate; };
+  static constexpr bool gated = is_gate || A::gated;
   [[no_unique_address]] F f;
   A a;
   Unary(F rule, A operand) : f(rule), a(operand) {}
@@ -118,12 +122,19 @@ struct Unary : FormulaOf<Unary<F, A>> {
   [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>& t, const V& dy) const {
     a.template sweep<I, V>(c, t.a, f.backward(dy, t.a.y, t.y));
   }
+  /// Calls visit<I>(gate) for each named gate, whose first leaf has number I.
+  template <int I, class Visit>
+  void for_each_gate(const Visit& visit) const {
+    if constexpr (is_gate) visit.template operator()<I>(*this);
+    if constexpr (A::gated) a.template for_each_gate<I>(visit);
+  }
 };
 
 template <class F, class A, class B>
 struct Binary : FormulaOf<Binary<F, A, B>> {
   using scalar = typename A::scalar;
   static constexpr int leaves = A::leaves + B::leaves;
+  static constexpr bool gated = A::gated || B::gated;
   [[no_unique_address]] F f;
   A a;
   B b;
@@ -158,6 +169,11 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
     a.template sweep<I, V>(c, t.a, d[0]);
     b.template sweep<I + A::leaves, V>(c, t.b, d[1]);
   }
+  template <int I, class Visit>
+  void for_each_gate(const Visit& visit) const {
+    if constexpr (A::gated) a.template for_each_gate<I>(visit);
+    if constexpr (B::gated) b.template for_each_gate<I + A::leaves>(visit);
+  }
 };
 
 /// Adds to the leaves only where `mask` holds: elsewhere a derivative may be NaN, and so is zero times it.
@@ -176,6 +192,7 @@ template <class F, class A, class B, class C>
 struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
   using scalar = typename A::scalar;
   static constexpr int leaves = A::leaves + B::leaves + C::leaves;
+  static constexpr bool gated = A::gated || B::gated || C::gated;
   [[no_unique_address]] F f;
   A a;
   B b;
@@ -229,6 +246,12 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
       b.template sweep<I + A::leaves, V>(cursor, t.b, d[1]);
       c.template sweep<I + A::leaves + B::leaves, V>(cursor, t.c, d[2]);
     }
+  }
+  template <int I, class Visit>
+  void for_each_gate(const Visit& visit) const {
+    if constexpr (A::gated) a.template for_each_gate<I>(visit);
+    if constexpr (B::gated) b.template for_each_gate<I + A::leaves>(visit);
+    if constexpr (C::gated) c.template for_each_gate<I + A::leaves + B::leaves>(visit);
   }
 };
 
@@ -397,6 +420,18 @@ void single_backward(const E& e, std::span<const Var<T>> leaves, T dy) {
     if (walks[i].grad != nullptr) *walks[i].grad += sums[i].get(0);
 }
 
+/// One element of every leaf, in column `j`.
+template <Real T>
+struct Element {
+  std::span<const Walk<T>> walks;
+  Index j = 0;
+
+  template <int I>
+  T load() const {
+    return walks[I].value[walks[I].is_vector ? j : 0];
+  }
+};
+
 /// A computed formula, as the tape keeps it.
 template <class E>
 struct FormulaRule {
@@ -428,6 +463,22 @@ struct FormulaRule {
       row_forward<false, E, T, leaves>(e, walks, out.data + r * out.stride, rows.cols);
       next_row<T>(rows, at, walks);
     }
+  }
+  /// Computes the named gates again, for a watcher. Element by element: this is for looking, and costs little to compile.
+  [[gnu::noinline]] void show_gates(Var<T> y, std::span<const Var<T>> vars, Watcher<T>& watcher) const {
+    e.template for_each_gate<0>([&]<int I, class G>(const G& gate) {
+      std::array<Walk<T>, leaves> walks;
+      const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
+      std::vector<T> values;
+      std::array<Index, Shape::max_rank> at{};
+      for (Index r = 0; r < (rows.flat ? 1 : rows.rows); ++r) {
+        const Index cols = rows.flat ? y.shape().size() : rows.cols;
+        for (Element<T> element{walks}; element.j < cols; ++element.j)
+          values.push_back(gate.template eval<I, T>(element));
+        if (!rows.flat) next_row<T>(rows, at, walks);
+      }
+      watcher.gate(gate.f.gate, values);
+    });
   }
   static void backward(const void* rule, Var<T> y) {
     const auto& self = *static_cast<const FormulaRule*>(rule);
@@ -481,6 +532,9 @@ Var<typename E::scalar> record_formula(const E& formula) {
     const Var<T> y = tape->append(
         FormulaRule<E>::op, alike ? tape->node(vars[0].index()).shape : broadcast_leaves<E, T>(*tape, vars), vars);
     rule.forward(y, vars);
+    if constexpr (E::gated)
+      if (tape->watcher() != nullptr) [[unlikely]]
+        rule.show_gates(y, vars, *tape->watcher());
     tape->keep_rule(y, rule);
     return y;
   }

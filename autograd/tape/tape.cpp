@@ -351,6 +351,8 @@ void Tape<T>::forget() {
   exclusives_.clear();
   lent_.clear();
   awaited_.size = 0;
+  inner_bytes_ = 0;
+  if (inner_ != nullptr) inner_->rewind();
   values_.rewind();
   payloads_.rewind();
 }
@@ -358,7 +360,7 @@ void Tape<T>::forget() {
 template <Real T>
 std::size_t Tape<T>::bytes() const {
   return values_.used() * (recording_ ? 2 : 1) + payloads_.used() + nodes_.size() * sizeof(Node<T>) +
-         blocks_.size() * sizeof(Block);
+         blocks_.size() * sizeof(Block) + std::max(inner_bytes_, inner_ == nullptr ? 0 : inner_->bytes());
 }
 
 template <Real T>
@@ -706,6 +708,7 @@ void Tape<T>::run_sweep(std::uint32_t last) {
 template <Real T>
 Tape<T>& Tape<T>::inner() {
   if (inner_ == nullptr) inner_ = std::make_unique<Tape>(rng_.seed());
+  inner_bytes_ = std::max(inner_bytes_, inner_->bytes());
   inner_->rewind();
   inner_->enter_place(current_place());
   return *inner_;

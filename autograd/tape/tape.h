@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <unroll/autograd/tape/arena.h>
 #include <unroll/autograd/tape/parameter.h>
@@ -51,6 +52,20 @@ struct Node {
   bool over = false;            // a result in the place of a consumed slice, or a view of one
 
   View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
+};
+
+/// Sees what recurrent layers and gates compute while it is on a tape: see Inspector.
+template <Real T>
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  /// A recurrent layer begins a sequence, and ends it.
+  virtual void begin(const Place& layer) = 0;
+  virtual void end() = 0;
+  /// Array `k` of its state after a step. Returns what the next step is to read.
+  virtual Var<T> state(int k, Index step, Var<T> v) = 0;
+  /// The values of a named gate in a formula.
+  virtual void gate(const char* name, std::span<const T> values) = 0;
 };
 
 /// The first value that is not finite, in the order of computation.
@@ -165,6 +180,7 @@ class Tape {
   std::size_t size() const { return nodes_.size(); }
   /// Bytes that values take; gradients take as many once backward ran.
   std::size_t value_bytes() const { return values_.used(); }
+  /// Bytes that all takes that was recorded since the last rewind, and what was computed again in backward.
   std::size_t bytes() const;
   /// The parameters used since the last rewind.
   std::vector<const Parameter<T>*> used_parameters() const;
@@ -176,6 +192,10 @@ class Tape {
   /// Where a node was recorded, such as "in encoder/cell, step 7"; empty if unknown.
   std::string place_of(std::uint32_t index) const;
   std::string place_of(const Place& place) const;
+
+  /// Puts a watcher on the tape, or null; it must outlive its stay. Returns the one before.
+  Watcher<T>* watch(Watcher<T>* watcher) { return std::exchange(watcher_, watcher); }
+  Watcher<T>* watcher() const { return watcher_; }
 
   // What follows is for ops and for layers that unroll.
 
@@ -399,10 +419,12 @@ class Tape {
   std::vector<Leaf> leaves_;
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
   Substitution* substitution_ = nullptr;   // the innermost
+  Watcher<T>* watcher_ = nullptr;
   std::vector<Place> places_;
   std::vector<Exclusive> exclusives_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
   std::unique_ptr<Tape> inner_;
+  std::size_t inner_bytes_ = 0;  // the most that the inner tape has held since the last rewind
   std::vector<std::uint32_t> lent_;  // flags of blocks whose gradient is that of another tape
 
   friend class Var<T>;

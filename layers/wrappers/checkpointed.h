@@ -50,6 +50,7 @@ struct Checkpointed {
 
   void check(Var<T> xs, std::span<const Index> lengths) const {
     Tape<T>& tape = xs.tape();
+    const detail::PlaceGuard<T> place(tape, detail::place_of_layer(layer.cell));
     const Shape shape = tape.checked(xs, "checkpointed").shape;
     tape.template require<ShapeError>(shape.rank() == 3,
                                       "checkpointed: a sequence [time, batch, features] is needed, not {}", shape);

@@ -1,10 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/models/program/demo.h>
+#include <unroll/models/tasks/inspect_task.h>
 #include <unroll/models/tasks/language_task.h>
+#include <unroll/models/tasks/synthetic_task.h>
 #include <unroll/models/text.h>
 
 using namespace unroll;
@@ -29,9 +32,13 @@ struct Program {
     app.set_version_flag("--version", "unroll 0.1.0");
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
-    add_train();
+    CLI::App* train = app.add_subcommand("train", "train a model");
+    train->require_subcommand(1);
+    add_train_language(train);
+    for (const std::string& task : synthetic_task_names()) add_train_synthetic(train, task);
     add_sample();
     add_score();
+    add_inspect();
     add_demo();
   }
 
@@ -42,9 +49,7 @@ struct Program {
     return sub;
   }
 
-  void add_train() {
-    CLI::App* train = app.add_subcommand("train", "train a model");
-    train->require_subcommand(1);
+  void add_train_language(CLI::App* train) {
     static LanguageTraining o;
     CLI::App* lm = add(train, "char-lm", "language model: the next character, or with --words the next word");
     auto* data = lm->add_option("--data", o.data, "text to train on")->type_name("FILE");
@@ -91,6 +96,66 @@ struct Program {
     });
   }
 
+  void add_train_synthetic(CLI::App* train, const std::string& name) {
+    static SyntheticTraining o;
+    static const std::map<std::string, std::string> whats{
+        {"adding", "add the two marked numbers of a sequence"},
+        {"copy", "repeat ten symbols after many blanks"},
+        {"parity", "whether the ones so far are odd"},
+        {"reber", "the next symbol of the Reber grammar"},
+        {"embedded-reber", "the same, with a symbol to remember from the beginning to the end"},
+        {"sine", "the next value of a noisy sine"}};
+    CLI::App* task = add(train, name.c_str(), whats.at(name).c_str());
+    task->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember(cell_names()));
+    task->add_option("--steps", o.steps, "length of the task; 0: as it is usually tried");
+    task->add_option("--hidden", o.hidden, "width of the recurrent layers");
+    task->add_option("--layers", o.layers, "number of recurrent layers");
+    task->add_option("--batch", o.batch, "sequences of an update");
+    task->add_option("--updates", o.updates, "most updates; training ends when the task is solved");
+    task->add_option("--rate", o.rate, "largest learning rate of Adam");
+    task->add_option("--clip", o.clip, "largest norm of the gradient; 0: any");
+    task->add_option("--seed", o.seed, "seed of weights and sequences");
+    task->add_option("--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never");
+    auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
+    auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
+                       ->type_name("MODEL");
+    task->callback([this, name, out, resume] {
+      command = [=](Report& report) {
+        SyntheticTraining training = o;
+        training.task = name;
+        if (resume->count() > 0) {
+          training = synthetic_training_of(o.resume);
+          require<ValueError>(training.task == name, "train: {} is of the task {}", o.resume, training.task);
+          training.resume = o.resume;
+          training.max_steps = o.max_steps;
+          training.out = out->count() > 0 ? o.out : o.resume;
+        } else if (out->count() == 0) {
+          training.out = free_name(name);
+        }
+        return train_synthetic(training, report) ? done : interrupted;
+      };
+    });
+  }
+
+  void add_inspect() {
+    static InspectOptions o;
+    CLI::App* inspect = add(&app, "inspect", "how far back a model's error reaches, and how open its gates are");
+    inspect->add_option("model", o.model, "model file")->required()->type_name("MODEL");
+    inspect->add_option("--data", o.data, "text to read, for a language model")->type_name("FILE");
+    inspect->add_option("--steps", o.steps, "steps of the text");
+    inspect->add_option("--batch", o.batch, "sequences read side by side");
+    inspect->add_option("--seeds", o.seeds, "random seeds for the norms of Jacobians");
+    inspect->add_option("--seed", o.seed, "from which they come, and sequences of a task that draws its own");
+    inspect->add_option("--csv", o.csv, "write all numbers")->type_name("FILE");
+    inspect->add_option("--svg", o.svg, "write a picture, with gnuplot")->type_name("FILE");
+    inspect->callback([this] {
+      command = [](Report& report) {
+        inspect_model(o, report);
+        return done;
+      };
+    });
+  }
+
   void add_sample() {
     static std::string model;
     static Sampling o;
@@ -133,7 +198,22 @@ struct Program {
     demo->add_option("--seconds", o.seconds, "about how long to train");
     demo->add_option("--threads", o.threads, "threads");
     demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
-    demo->callback([this] { command = [](Report& report) { return run_demo(o, report) ? done : interrupted; }; });
+    static VanishingOptions v;
+    CLI::App* vanishing = add(demo, "vanishing", "where the plain RNN loses the gradient and gated cells keep it");
+    vanishing->add_option("--steps", v.steps, "lengths of the adding problem, one after the other");
+    vanishing->add_option("--cells", v.cells, "cells to compare")->check(CLI::IsMember(cell_names()));
+    vanishing->get_option("--steps")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    vanishing->get_option("--cells")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    vanishing->add_option("--hidden", v.hidden, "width of the layer");
+    vanishing->add_option("--seconds", v.seconds, "about how long to train");
+    vanishing->add_option("--seed", v.seed, "seed of weights and sequences");
+    vanishing->add_option("--out", v.out, "picture to write")->type_name("SVG");
+    demo->callback([this, vanishing] {
+      command = [vanishing](Report& report) {
+        const bool finished = vanishing->parsed() ? show_vanishing(v, report) : run_demo(o, report);
+        return finished ? done : interrupted;
+      };
+    });
   }
 
   int run(int argc, char** argv) {

@@ -1,14 +1,12 @@
-#include <unistd.h>
-
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <numbers>
 
 #include <unroll/autograd/tape/workers.h>
 #include <unroll/models/interrupt.h>
 #include <unroll/models/ngram.h>
 #include <unroll/models/tasks/language_file.h>
+#include <unroll/models/tasks/output_file.h>
 #include <unroll/optim/optim.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -293,12 +291,7 @@ void check(const LanguageTraining& o) {
   require<ValueError>(o.dropout >= 0 && o.dropout < 1, "train: --dropout {} is not in 0 <= dropout < 1", o.dropout);
   require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
   require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
-  if (o.out.empty()) return;
-  const std::filesystem::path out(o.out);
-  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  require<FileError>(std::filesystem::is_directory(folder) && ::access(folder.c_str(), W_OK) == 0,
-                     "train: --out {}: {} is no folder that can be written to", o.out, folder.string());
-  require<FileError>(!std::filesystem::is_directory(out), "train: --out {} is a folder", o.out);
+  check_output("train", o.out);
 }
 
 void report_baselines(const Text& train, const Text& valid, bool words, Report& report) {

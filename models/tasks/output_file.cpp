@@ -1,0 +1,20 @@
+#include <unroll/models/tasks/output_file.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include <unroll/autograd/tensor/error.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+void check_output(const char* command, const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path out(path);
+  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
+  require<FileError>(std::filesystem::is_directory(folder) && ::access(folder.c_str(), W_OK) == 0,
+                     "{}: {}: {} is no folder that can be written to", command, path, folder.string());
+  require<FileError>(!std::filesystem::is_directory(out), "{}: {} is a folder", command, path);
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <unroll/layers/layers.h>
+#include <unroll/models/report.h>
+#include <unroll/models/synthetic.h>
+#include <unroll/optim/optim.h>
+
+// The synthetic tasks of the program: a stack of recurrent layers learns one of them.
+
+namespace unroll::inline UNROLL_ISA {
+
+struct SyntheticTraining {
+  std::string task = "adding";
+  std::string cell = "lstm";
+  Index steps = 0;  // 0: as the task is usually tried
+  Index hidden = 64, layers = 1, batch = 32, updates = 20000;
+  double rate = 4e-3, clip = 1.0;
+  std::uint64_t seed = 1;
+  std::string out = {}, resume = {};
+  Index max_steps = 0;  // stop as if interrupted after so many updates; 0: never
+};
+
+/// Recurrent layers and a head that is read at every scored step.
+struct SyntheticModel {
+  Stacked<Recurrent<AnyCell<>>> rnn;
+  Linear<> head;
+
+  SyntheticModel(const SyntheticTask& task, const SyntheticTraining& o, Rng& rng)
+      : rnn(task.features, o.hidden, o.layers, rng, 0.0, o.cell), head(rnn.width(), task.outputs, rng) {}
+
+  /// What the model says at the scored steps: [time - first, batch, outputs], numbers or logits.
+  Var<> operator()(Tape<>& tape, const Examples& e) const {
+    return head(slice(rnn(tape.constant(e.inputs), e.lengths).outputs, 0, e.first, e.time()));
+  }
+  /// Mean squared error, or mean cross entropy in nats.
+  Var<> loss(Tape<>& tape, const Examples& e) const { return loss_of((*this)(tape, e), e); }
+  static Var<> loss_of(Var<> said, const Examples& e) {
+    return e.classes.empty() ? Var<>(mse(said, said.tape().constant(e.numbers))) : cross_entropy(said, e.classes);
+  }
+
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
+};
+
+/// How a model does on sequences that were held out.
+struct SyntheticScore {
+  double loss = 0;
+  double share_right = 0;  // of sequences that are right throughout; of tasks that predict classes
+  bool solved = false;
+};
+
+/// A model in training, update by update.
+class SyntheticTrainer {
+ public:
+  /// Throws ValueError for options that do not fit.
+  explicit SyntheticTrainer(const SyntheticTraining& options);
+
+  /// One update; returns the loss before it. Throws Error when that is not finite.
+  double update();
+  SyntheticScore evaluate(Index sequences) const;
+
+  void save(const std::string& path) const;
+  /// Goes on where the file stood. Throws FileError.
+  void resume(const std::string& path);
+  /// Takes over the weights of a model of the same extents.
+  void start_from(const SyntheticModel& model);
+
+  const SyntheticTask& task() const { return task_; }
+  const SyntheticModel& model() const { return model_; }
+  SyntheticModel& model() { return model_; }
+  Index updates() const { return updates_; }
+
+ private:
+  SyntheticTraining options_;
+  SyntheticTask task_;
+  Rng weights_, examples_;
+  SyntheticModel model_;
+  mutable Adam<float> adam_;  // saving reads its arrays
+  Tape<> tape_;
+  Index updates_ = 0;
+};
+
+/// Trains until the task is solved or the updates are made, reports and saves. Returns false when it was interrupted;
+/// what was reached is then saved.
+bool train_synthetic(const SyntheticTraining& options, Report& report);
+
+/// Whether a model file says that it is of such a task. Throws FileError when it cannot be read.
+bool is_synthetic(const std::string& model_file);
+/// The options of a model file. Throws FileError when it is of no such task.
+SyntheticTraining synthetic_training_of(const std::string& model_file);
+
+}  // namespace unroll::inline UNROLL_ISA
