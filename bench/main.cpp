@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <micro.h>
+#include <sequences.h>
 #include <training.h>
 #include <unroll/autograd/tensor/error.h>
 #include <CLI/CLI.hpp>
@@ -141,8 +142,17 @@ int main(int argc, char** argv) {
   auto* ops = app.add_subcommand("ops", "nanoseconds per element of each op");
   auto* gemm = app.add_subcommand("gemm", "products by shape");
   auto* compile = app.add_subcommand("compile", "what the headers cost to compile");
+  Index steps = 10000, segment = 100;
+  bool predict = false;
+  auto* longer = app.add_subcommand("long", "one long sequence, and the memory that it takes");
+  longer->add_option("--steps", steps, "steps")->check(CLI::Range(Index{1}, Index{1} << 24))->capture_default_str();
+  longer->add_option("--segment", segment, "steps computed again at a time; 0: a plain tape")
+      ->check(CLI::Range(Index{0}, Index{1} << 24))
+      ->capture_default_str();
+  longer->add_flag("--predict", predict, "only say what it will take");
+  auto* scan = app.add_subcommand("scan", "linear recurrences as one scan");
   auto* peak = app.add_subcommand("peak", "fused multiply-adds of one thread");
-  for (auto* command : {train, tape, ops, gemm, compile, peak})
+  for (auto* command : {train, tape, ops, gemm, compile, longer, scan, peak})
     command->add_flag("--json", json, "one object per line");
 
   try {
@@ -162,6 +172,8 @@ int main(int argc, char** argv) {
     if (*ops) print(bench_ops(), json);
     if (*gemm) print(bench_gemm(), json);
     if (*compile) print(bench_compile(), json);
+    if (*longer) print(bench_long(steps, segment, predict), json);
+    if (*scan) print(bench_scan(), json);
     if (*peak) print({{{"bench", "peak"}, {"gflops", fma_peak()}}}, json);
   } catch (const ValueError& e) {
     fmt::print(stderr, "{}\n", e.what());

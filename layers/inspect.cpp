@@ -50,6 +50,20 @@ std::vector<Index> rows_alive(const std::vector<Step>& steps) {
   return alive;
 }
 
+/// The gradients of a scalar; zeros for what no parameter led to.
+template <Real T>
+std::vector<Tensor<T>> gradients_of(Tape<T>& tape, Var<T> y, std::span<const Var<T>> of) {
+  std::vector<Var<T>> wanted;
+  for (const Var<T>& v : of)
+    if (tape.checked(v, "inspect").grad != nullptr) wanted.push_back(v);
+  auto found = tape.gradient(y, make_tensor<T>({}, T(1)), wanted);
+  std::vector<Tensor<T>> all;
+  std::size_t next = 0;
+  for (const Var<T>& v : of)
+    all.push_back(tape.node(v.index()).grad != nullptr ? std::move(found[next++]) : make_tensor<T>(v.shape(), T(0)));
+  return all;
+}
+
 std::string bar(const GateValues& gate) {
   static constexpr std::array<const char*, 9> levels{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const auto most = std::max<std::int64_t>(1, std::ranges::max(gate.histogram));
@@ -158,7 +172,7 @@ Inspection Inspector<T>::look(Var<T> loss, const Options& options) {
   std::vector<Var<T>> outputs;
   for (const Run& run : runs_)
     for (const Step& step : run.steps) outputs.push_back(step.made[0]);
-  const auto gradients = tape_.gradient(loss, make_tensor<T>(loss.shape(), T(1)), outputs);
+  const auto gradients = gradients_of<T>(tape_, loss, outputs);
   Inspection found;
   std::size_t at = 0;
   for (const Run& run : runs_) {
@@ -192,7 +206,7 @@ std::vector<double> Inspector<T>::jacobian_of(const Run& run, const Options& opt
         const Var<T> part = unroll::sum(last * tape_.constant(seed));
         product = product.empty() ? part : Var<T>(product + part);
       }
-    const auto gradients = tape_.gradient(product, make_tensor<T>({}, T(1)), states);
+    const auto gradients = gradients_of<T>(tape_, product, states);
     std::size_t at = 0;
     for (std::size_t t = 0; t < run.steps.size(); ++t)
       for (std::size_t k = 0; k < run.steps[t].carried.size(); ++k) squares.add_squares(t, gradients[at++]);

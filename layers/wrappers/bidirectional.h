@@ -36,10 +36,12 @@ struct Bidirectional {
   }
 
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
-    return merged(forward(xs, lengths), backwards(backward, lengths, xs));
+    const auto ahead = forward(xs, lengths);
+    return merged(ahead, backwards(backward, lengths, xs));
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    return merged(forward(xs, state.forward, lengths), backwards(backward, lengths, xs, state.backward));
+    const auto ahead = forward(xs, state.forward, lengths);
+    return merged(ahead, backwards(backward, lengths, xs, state.backward));
   }
   Index width() const { return merge == Merge::concat ? forward.width() + backward.width() : forward.width(); }
   static void fields(auto& m, auto&& f) { f("forward", m.forward), f("backward", m.backward); }

@@ -216,7 +216,7 @@ TEST_CASE("checkpoint: less is kept") {
   const LSTMCell<> cell(8, 32, rng);
   const auto bytes = [&](const auto& layer) {
     Tape tape;
-    const auto y = layer(tape.zeros({256, 4, 8}));
+    layer(tape.zeros({256, 4, 8}));
     return static_cast<double>(tape.bytes());
   };
   CHECK(bytes(Checkpointed(cell, 16)) < 0.4 * bytes(Recurrent(cell)));

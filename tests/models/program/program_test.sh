@@ -93,6 +93,37 @@ check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
 "$unroll" train char-lm "${tiny[@]}" --max-steps 5 --out part.safetensors >/dev/null 2>&1
 check "and it says so" exits 2 "was not trained on" "$unroll" train char-lm --resume part.safetensors --data reversed.txt
 
+# Tasks that need no data, and a look inside
+
+small=(--hidden 16 --batch 16 --seed 3)
+check "parity is learned" "$unroll" train parity --steps 8 "${small[@]}" --updates 2000 --json --out parity.safetensors
+tail -n 1 check.log >metrics.log
+check "and its metrics say so" grep -q '"task":"parity","cell":"lstm","steps":8,.*"baseline":0.693.*"share_right":.*"solved":"yes"' metrics.log
+for task in adding copy reber embedded-reber sine; do
+  check "$task runs" "$unroll" train "$task" "${small[@]}" --steps 12 --cell gru --updates 3 --out "$task.safetensors"
+done
+"$unroll" train copy "${small[@]}" --steps 4 --updates 30 --out copy.safetensors >/dev/null 2>&1
+check "a task's training stops" exits 130 '' "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --max-steps 11 --out part.safetensors
+check "and goes on" "$unroll" train copy --resume part.safetensors
+check "to the same bits" same copy.safetensors part.safetensors
+
+check "a task's model is inspected" bash -c "'$unroll' inspect parity.safetensors --csv parity.csv >inspect.log"
+check "gates are listed" grep -q '^  forget ' inspect.log
+check "errors reach back" grep -q 'rnn/layers/0/cell: 8 steps, effective memory' inspect.log
+check "each number is in the CSV" test "$(grep -c 'cell,\(error\|jacobian\),' parity.csv)" = 16
+check "the shares of a gate make one" awk -F, '/gate input/ { total += $4 } END { exit !(total > 0.999 && total < 1.001) }' parity.csv
+check "a language model is inspected" "$unroll" inspect lstm.safetensors --data text.txt --steps 20 --csv lm.csv
+check "in each layer" grep -q '^rnn/layers/1/cell,error,19,' lm.csv
+if command -v gnuplot >/dev/null; then
+  check "a picture is drawn" "$unroll" inspect lstm.safetensors --data text.txt --steps 20 --svg lm.svg
+  check "as SVG" grep -q '</svg>' lm.svg
+  check "vanishing is shown" bash -c "'$unroll' demo vanishing --seconds 1 --steps 10 20 --hidden 8 --out v.svg --json >v.log"
+  check "for each cell and length" test "$(grep -c '"cell":"\(rnn\|gru\|lstm\)","steps":[12]0' v.log)" = 6
+  check "as SVG" grep -q '</svg>' v.svg
+else
+  check "a picture needs gnuplot" exits 2 "gnuplot-nox" "$unroll" inspect parity.safetensors --svg p.svg
+fi
+
 # Errors
 
 cp lstm.safetensors before.safetensors
@@ -127,6 +158,16 @@ wrong "temperature" sample lstm.safetensors --temperature -1
 wrong "top-p" sample lstm.safetensors --top-p 0
 wrong "--text" score lstm.safetensors
 wrong "." score lstm.safetensors --text the --data text.txt
+wrong "needed" inspect lstm.safetensors
+wrong "draws its own" inspect parity.safetensors --data text.txt
+wrong "missing" inspect parity.safetensors --csv missing/x.csv
+wrong "seeds" inspect parity.safetensors --seeds 0
+wrong "parity" sample parity.safetensors
+wrong "task" train parity --resume copy.safetensors
+wrong "steps" train adding --steps 1 --out x.safetensors
+wrong "cell" train adding --cell gur --out x.safetensors
+wrong "folder\|missing" train adding --out missing/x.safetensors
+wrong "." train subtracting
 wrong "." sampel lstm.safetensors
 wrong "." train char-lm --dta text.txt
 wrong "." ""
