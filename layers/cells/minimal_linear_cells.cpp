@@ -11,8 +11,7 @@ auto MinGRUCell<T>::step(Var<T> x, State h) const -> State {
 template <Real T>
 Var<T> MinGRUCell<T>::scan(Var<T> projected, State& h, const ScanSteps& steps) const {
   const auto [z, n] = split<2>(projected);
-  const Var<T> update = sigmoid(z, "update");
-  const Var<T> hs = linear_scan(1 - update, update * n, h, steps);
+  const Var<T> hs = scan_rows(h, steps, [&](auto last) { return lerp(last, n, sigmoid(z, "update")); });
   h = last_rows(hs, h, steps);
   return hs;
 }
@@ -28,8 +27,8 @@ template <Real T>
 Var<T> MinLSTMCell<T>::scan(Var<T> projected, State& h, const ScanSteps& steps) const {
   const auto [f, i, n] = split<3>(projected);
   const auto forget = sigmoid(f, "forget");
-  const Var<T> keep = forget / (forget + sigmoid(i, "input"));
-  const Var<T> hs = linear_scan(keep, (1 - keep) * n, h, steps);
+  const auto keep = forget / (forget + sigmoid(i, "input"));
+  const Var<T> hs = scan_rows(h, steps, [&](auto last) { return lerp(n, last, keep); });
   h = last_rows(hs, h, steps);
   return hs;
 }

@@ -14,10 +14,10 @@ auto QRNNCell<T>::step(Var<T> x, State s) const -> State {
 template <Real T>
 Var<T> QRNNCell<T>::scan(Var<T> projected, State& s, const ScanSteps& steps) const {
   const auto [now, next] = split<2>(projected);
-  const auto [z, f, o] = split<3>(now + previous_rows(next, s.window, steps));
-  const Var<T> keep = sigmoid(f, "forget");
-  const Var<T> c = linear_scan(keep, (1 - keep) * tanh(z), s.c, steps);
-  const Var<T> h = sigmoid(o, "output") * c;
+  const auto [z, f, o] = split<3>(now);
+  const auto [zw, fw, ow] = split<3>(previous_rows(next, s.window, steps));
+  const Var<T> c = scan_rows(s.c, steps, [&](auto last) { return lerp(tanh(z + zw), last, sigmoid(f + fw, "forget")); });
+  const Var<T> h = sigmoid(o + ow, "output") * c;
   s = {last_rows(h, s.h, steps), last_rows(c, s.c, steps), last_rows(next, s.window, steps)};
   return h;
 }

@@ -12,8 +12,7 @@ auto SRUCell<T>::step(Var<T> x, State s) const -> State {
 template <Real T>
 Var<T> SRUCell<T>::scan(Var<T> projected, State& s, const ScanSteps& steps) const {
   const auto [z, f, r, skipped] = split<4>(projected);
-  const Var<T> keep = sigmoid(f, "forget");
-  const Var<T> c = linear_scan(keep, (1 - keep) * z, s.c, steps);
+  const Var<T> c = scan_rows(s.c, steps, [&](auto last) { return lerp(z, last, sigmoid(f, "forget")); });
   const Var<T> h = lerp(skipped, tanh(c), sigmoid(r, "reset"));
   s = {last_rows(h, s.h, steps), last_rows(c, s.c, steps)};
   return h;

@@ -23,6 +23,7 @@ Inspection inspect_language(const InspectOptions& o) {
   Rng rng;
   LanguageModel model(shape, rng);
   load(model, o.model);
+  (void)parameters(model);  // gives them their names
   Tape<> tape;
   Inspector inspector(tape);
   const auto [hs, last] = model.read(tape, window.inputs, model.initial(tape, o.batch));

@@ -26,7 +26,8 @@ std::vector<Row> scan_rows() {
   for (const Index width : {1, 3, 17}) {
     const Shape all{rows_in_all, width}, start{batch, width};
     add(
-        "linear_scan", "", {all, all, start}, [](auto v) { return linear_scan(v[0], v[1], v[2], steps); },
+        "scan_rows", "", {all, all, start},
+        [](auto v) { return scan_rows(v[2], steps, [&](auto h) { return v[0] * h + v[1]; }); },
         [=](const Arrays& x) {
           Array h = make_tensor<double>(all);
           for (Index r = 0; r < rows_in_all; ++r)
@@ -34,6 +35,19 @@ std::vector<Row> scan_rows() {
               const Index p = before(r);
               const double last = p < 0 ? x[2].data()[(-1 - p) * width + j] : h.data()[p * width + j];
               h.data()[r * width + j] = x[0].data()[r * width + j] * last + x[1].data()[r * width + j];
+            }
+          return h;
+        });
+    add(
+        "scan_rows", "twice, and one row for all", {{1, width}, {rows_in_all, 1}, start},
+        [](auto v) { return scan_rows(v[2], steps, [&](auto h) { return tanh(v[0] * h) + v[1] * h; }); },
+        [=](const Arrays& x) {
+          Array h = make_tensor<double>(all);
+          for (Index r = 0; r < rows_in_all; ++r)
+            for (Index j = 0; j < width; ++j) {
+              const Index p = before(r);
+              const double last = p < 0 ? x[2].data()[(-1 - p) * width + j] : h.data()[p * width + j];
+              h.data()[r * width + j] = std::tanh(x[0].data()[j] * last) + x[1].data()[r] * last;
             }
           return h;
         });
@@ -68,7 +82,7 @@ TEST_CASE("scan: the gradient left at the result is that of the whole future") {
   Tape<double> tape;
   const auto a = tape.filled({3, 1}, 0.5), b = tape.variable(make_tensor<double>({3, 1}, 1.0));
   const std::vector<Index> one{1, 1, 1}, at{0, 1, 2};
-  const auto h = linear_scan(a, b, tape.zeros({1, 1}), {one, at});
+  const auto h = scan_rows(tape.zeros({1, 1}), {one, at}, [&](auto last) { return a * last + b; });
   tape.backward(sum(slice(h, 0, 2, 3)));
   CHECK(h.grad()(0, 0) == 0.25);
   CHECK(h.grad()(1, 0) == 0.5);
@@ -78,11 +92,11 @@ TEST_CASE("scan: the gradient left at the result is that of the whole future") {
 TEST_CASE("scan: rows that do not fit are refused") {
   Tape<double> tape;
   const auto x = tape.zeros({6, 2}), start = tape.zeros({4, 2});
-  CHECK_THROWS_WITH_AS(linear_scan(x, x, start, steps),
-                       "linear_scan: rows [6, 2] and a start [4, 2] do not fit 4 steps of 7 rows", ShapeError);
-  const auto rows = tape.zeros({7, 2});
-  CHECK_THROWS_WITH_AS(linear_scan(tape.zeros({7, 1}), rows, start, steps),
-                       "linear_scan: factors [7, 1] and terms [7, 2] differ", ShapeError);
+  CHECK_THROWS_WITH_AS(scan_rows(start, steps, [&](auto h) { return h + x; }),
+                       "add: extents differ: [7, 2] and [6, 2]", ShapeError);
+  const std::vector<Index> more{4, 4}, from{0, 4};
+  CHECK_THROWS_WITH_AS(scan_rows(tape.zeros({3, 2}), {more, from}, [&](auto h) { return 0.5 * h; }),
+                       "scan_rows: rows [8, 2] and a start [3, 2] do not fit 2 steps of 4 rows", ShapeError);
   const std::vector<Index> rising{1, 2}, at{0, 1};
   CHECK_THROWS_AS(last_rows(tape.zeros({3, 2}), start, {rising, at}), ShapeError);
 }
