@@ -52,9 +52,13 @@ std::string commands(const std::string& path, const std::vector<Plot>& plots) {
 
 }  // namespace
 
-void write_svg(const std::string& path, const std::vector<Plot>& plots) {
+void check_plotting(const std::string& path) {
   require<FileError>(std::system("command -v gnuplot >/dev/null 2>&1") == 0,
-                     "plot: gnuplot is not installed (Debian: gnuplot-nox), so {} was not written", path);
+                     "plot: gnuplot is not installed (Debian: gnuplot-nox), so {} cannot be drawn", path);
+}
+
+void write_svg(const std::string& path, const std::vector<Plot>& plots) {
+  check_plotting(path);
   const std::string text = commands(path, plots);
   std::FILE* pipe = ::popen("gnuplot 2>/dev/null", "w");
   require<FileError>(pipe != nullptr, "plot: gnuplot could not be started");

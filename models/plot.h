@@ -21,6 +21,8 @@ struct Plot {
   std::vector<PlotLine> lines;
 };
 
+/// Throws FileError when gnuplot is not installed, before there is work that could be lost.
+void check_plotting(const std::string& path);
 /// Writes plots, at most two beside each other, as one SVG with gnuplot, which runs as a program of its own. Throws
 /// FileError when it is not installed or the file cannot be written.
 void write_svg(const std::string& path, const std::vector<Plot>& plots);

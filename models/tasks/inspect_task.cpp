@@ -98,6 +98,7 @@ void inspect_model(const InspectOptions& o, Report& report) {
   positive("seeds", o.seeds, 1000);
   check_output("inspect", o.csv);
   check_output("inspect", o.svg);
+  if (!o.svg.empty()) check_plotting(o.svg);
   Inspection found;
   if (is_synthetic(o.model)) {
     require<ValueError>(o.data.empty(), "inspect: {} is of a task that draws its own data; --data has no use",

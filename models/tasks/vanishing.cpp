@@ -19,6 +19,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 bool show_vanishing(const VanishingOptions& o, Report& report) {
   require<ValueError>(o.seconds > 0 && o.hidden > 0, "vanishing: --seconds and --hidden must be positive");
   check_output("vanishing", o.out);
+  check_plotting(o.out);
   report.say("The adding problem: add the two marked numbers of a sequence. Always saying 1 has the error 1/6.");
   const InterruptGuard guard;
   std::vector<Plot> plots;
