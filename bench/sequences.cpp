@@ -66,8 +66,8 @@ Rows bench_long(Index steps, Index segment, bool predict) {
   (void)parameters(model);
   std::vector<std::int32_t> ids;
   for (Index i = 0; i < (steps + 1) * batch; ++i) ids.push_back(static_cast<std::int32_t>(rng.below(symbols)));
-  const auto bytes = predict_bytes(
-      [&](Tape<>& tape, Index n) { return loss_of(model, tape, ids, n, segment); }, steps, std::max<Index>(segment, 16));
+  const auto bytes = predict_bytes([&](Tape<>& tape, Index n) { return loss_of(model, tape, ids, n, segment); }, steps,
+                                   std::max<Index>(segment, 16));
   nlohmann::ordered_json row{{"bench", "long"}, {"steps", steps}, {"segment", segment}, {"predicted_mb", bytes >> 20}};
   if (predict) return {row};
   Tape<> tape;
@@ -84,7 +84,8 @@ Rows bench_long(Index steps, Index segment, bool predict) {
 Rows bench_scan() {
   Rows rows;
   for (const char* name : {"sru", "qrnn", "mingru", "minlstm"})
-    for (const auto& [steps, rows_of_batch, units] : {std::array<Index, 3>{200, 32, 128}, {2000, 1, 128}, {2000, 1, 32}}) {
+    for (const auto& [steps, rows_of_batch, units] :
+         {std::array<Index, 3>{200, 32, 128}, {2000, 1, 128}, {2000, 1, 32}}) {
       Rng rng{1};
       Recurrent<AnyCell<>> layer(units, units, rng, name);
       (void)parameters(layer);

@@ -10,8 +10,8 @@
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-/// The mean over rows of what is summed up for each, by steps back from the row's last. Rows that end stand behind those
-/// that go on.
+/// The mean over rows of what is summed up for each, by steps back from the row's last. Rows that end stand behind
+/// those that go on.
 class BySteps {
  public:
   explicit BySteps(std::vector<Index> alive) : alive_(std::move(alive)), sums_(alive_.size()), rows_(alive_.size()) {
@@ -38,7 +38,7 @@ class BySteps {
   }
 
  private:
-  std::vector<Index> alive_;       // rows that have step t
+  std::vector<Index> alive_;  // rows that have step t
   std::vector<double> sums_, rows_;
   std::vector<std::size_t> ends_;  // last step of each row
 };
@@ -68,8 +68,7 @@ std::string bar(const GateValues& gate) {
   static constexpr std::array<const char*, 9> levels{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const auto most = std::max<std::int64_t>(1, std::ranges::max(gate.histogram));
   std::string text;
-  for (const std::int64_t n : gate.histogram)
-    text += levels[static_cast<std::size_t>(n == 0 ? 0 : 1 + n * 7 / most)];
+  for (const std::int64_t n : gate.histogram) text += levels[static_cast<std::size_t>(n == 0 ? 0 : 1 + n * 7 / most)];
   return text;
 }
 
@@ -89,8 +88,8 @@ std::string Inspection::table() const {
     const std::size_t steps = layer.error.size();
     const Index memory = layer.memory();
     const bool whole = memory + 1 == static_cast<Index>(steps);
-    text += fmt::format("{}: {} steps, effective memory {}{} steps\n", layer.name, steps, whole ? "at least " : "",
-                        memory);
+    text +=
+        fmt::format("{}: {} steps, effective memory {}{} steps\n", layer.name, steps, whole ? "at least " : "", memory);
     text += "  steps back  error dL/dh  Jacobian\n";
     for (std::size_t k = 0; k < steps;) {
       text += fmt::format("  {:>10}  {:>11.3e}  {:>8.2e}\n", k, layer.error[k], layer.jacobian[k]);

@@ -24,14 +24,15 @@ std::string commands(const std::string& path, const std::vector<Plot>& plots) {
   const std::size_t columns = plots.size() == 1 ? 1 : 2, rows = (plots.size() + columns - 1) / columns;
   std::string text = fmt::format(
       "set terminal svg size {},{} dynamic font 'sans-serif,13' background '#ffffff'\nset output {}\n"
-      "set multiplot layout {},{}\nset border 3\nset bmargin 6\nset tics nomirror out\nset mytics 1\nset grid lc rgb '#e0e0e0'\n"
+      "set multiplot layout {},{}\nset border 3\nset bmargin 6\nset tics nomirror out\nset mytics 1\nset grid lc rgb "
+      "'#e0e0e0'\n"
       "set style line 1 lc rgb '#d55e00' lw 2\nset style line 2 lc rgb '#0072b2' lw 2\n"
       "set style line 3 lc rgb '#009e73' lw 2\nset style line 4 lc rgb '#cc79a7' lw 2\n"
       "set style line 5 lc rgb '#e69f00' lw 2\nset style line 6 lc rgb '#56b4e9' lw 2\n",
       columns == 1 ? 720 : 1080, 440 * rows, quoted(path), rows, columns);
   for (const Plot& plot : plots) {
-    text += fmt::format("set title {} noenhanced\nset xlabel {} noenhanced\nset ylabel {} noenhanced\n", quoted(plot.title), quoted(plot.x_label),
-                        quoted(plot.y_label));
+    text += fmt::format("set title {} noenhanced\nset xlabel {} noenhanced\nset ylabel {} noenhanced\n",
+                        quoted(plot.title), quoted(plot.x_label), quoted(plot.y_label));
     text += plot.log_y ? "set logscale y\nset format y '10^{%T}'\n" : "unset logscale\nset format y '%g'\n";
     text += plot.least_y > 0 ? fmt::format("set yrange [{:g}:*]\n", plot.least_y) : "set yrange [*:*]\n";
     text += "set key at graph 0.5,-0.24 center top vertical maxrows 4 noenhanced\nplot ";

@@ -69,8 +69,7 @@ Examples draw_sine(Rng& rng, Index steps, Index batch) {
   e.inputs = make_tensor<float>({steps, batch, 1}, 0.0F);
   e.numbers = make_tensor<float>({steps - e.first, batch, 1}, 0.0F);
   for (Index b = 0; b < batch; ++b) {
-    const double turn = 2 * std::numbers::pi / rng.uniform(10.0, 40.0),
-                 phase = rng.uniform(0.0, 2 * std::numbers::pi);
+    const double turn = 2 * std::numbers::pi / rng.uniform(10.0, 40.0), phase = rng.uniform(0.0, 2 * std::numbers::pi);
     for (Index t = 0; t <= steps; ++t) {
       const auto x = static_cast<float>(std::sin(turn * static_cast<double>(t) + phase) + noise * rng.normal());
       if (t < steps) e.inputs(t, b, 0) = x;
@@ -88,11 +87,8 @@ struct Way {
   Symbol symbol;
   int to;
 };
-constexpr std::array<std::array<Way, 2>, 5> ways{{{{{T, 1}, {P, 2}}},
-                                                  {{{S, 1}, {X, 3}}},
-                                                  {{{T, 2}, {V, 4}}},
-                                                  {{{X, 2}, {S, 5}}},
-                                                  {{{P, 3}, {V, 5}}}}};
+constexpr std::array<std::array<Way, 2>, 5> ways{
+    {{{{T, 1}, {P, 2}}}, {{{S, 1}, {X, 3}}}, {{{T, 2}, {V, 4}}}, {{{X, 2}, {S, 5}}}, {{{P, 3}, {V, 5}}}}};
 constexpr int last_state = 5;
 
 struct Sentence {
@@ -186,11 +182,12 @@ struct Entry {
 };
 
 const std::array entries{
-    Entry{"adding", 100, 2,
-          [](Index) {
-            return SyntheticTask{
-                .features = 2, .numbers = true, .baseline = 1.0 / 6, .solved_loss = 0.005, .draw_examples = draw_adding};
-          }},
+    Entry{
+        "adding", 100, 2,
+        [](Index) {
+          return SyntheticTask{
+              .features = 2, .numbers = true, .baseline = 1.0 / 6, .solved_loss = 0.005, .draw_examples = draw_adding};
+        }},
     Entry{"copy", 50, 1,
           [](Index steps) {
             return SyntheticTask{.features = copy_symbols + 2,
@@ -202,10 +199,8 @@ const std::array entries{
           }},
     Entry{"parity", 50, 1,
           [](Index) {
-            return SyntheticTask{.outputs = 2,
-                                 .baseline = std::numbers::ln2,
-                                 .solved_share = 0.99,
-                                 .draw_examples = draw_parity};
+            return SyntheticTask{
+                .outputs = 2, .baseline = std::numbers::ln2, .solved_share = 0.99, .draw_examples = draw_parity};
           }},
     Entry{"reber", 30, 5,
           [](Index steps) {

@@ -30,9 +30,9 @@ struct SyntheticTask {
   Index features = 1, outputs = 1;
   bool numbers = false;
   Index steps = 1;
-  double baseline = 0;       // loss of the best prediction without memory
-  double solved_loss = 0;    // of numbers: solved at this loss or below
-  double solved_share = 0;   // of classes: solved when this share of sequences is right throughout
+  double baseline = 0;      // loss of the best prediction without memory
+  double solved_loss = 0;   // of numbers: solved at this loss or below
+  double solved_share = 0;  // of classes: solved when this share of sequences is right throughout
   Examples (*draw_examples)(Rng& rng, Index steps, Index batch) = nullptr;
 
   Examples draw(Rng& rng, Index batch) const { return draw_examples(rng, steps, batch); }
@@ -47,7 +47,8 @@ struct SyntheticTask {
 /// embedded-reber   the same of such strings between two equal symbols, T or P (Fahlman 1991). A step of both is right
 ///                  when the symbols that may follow are ranked before all others. From the last symbol alone: the
 ///                  cross entropy that counting gives.
-/// sine             the next value of a sine of period 10 .. 40 and any phase with noise of deviation 0.1, in the second
+/// sine             the next value of a sine of period 10 .. 40 and any phase with noise of deviation 0.1, in the
+/// second
 ///                  half. Always 0: 1/2 + 0.01; nothing can be better than the noise, 0.01.
 const std::vector<std::string>& synthetic_task_names();
 

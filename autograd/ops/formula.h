@@ -464,7 +464,8 @@ struct FormulaRule {
       next_row<T>(rows, at, walks);
     }
   }
-  /// Computes the named gates again, for a watcher. Element by element: this is for looking, and costs little to compile.
+  /// Computes the named gates again, for a watcher. Element by element: this is for looking, and costs little to
+  /// compile.
   [[gnu::noinline]] void show_gates(Var<T> y, std::span<const Var<T>> vars, Watcher<T>& watcher) const {
     e.template for_each_gate<0>([&]<int I, class G>(const G& gate) {
       std::array<Walk<T>, leaves> walks;

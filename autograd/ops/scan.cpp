@@ -26,7 +26,8 @@ struct PreviousRows {
   }
   void backward(Var<T> y) const {
     const View<T> dy = gradient(y);
-    const View<T> within = wanted(rows) ? gradient(rows) : View<T>{}, first = wanted(start) ? gradient(start) : View<T>{};
+    const View<T> within = wanted(rows) ? gradient(rows) : View<T>{},
+                  first = wanted(start) ? gradient(start) : View<T>{};
     for_each_row([&](Index r, bool inside, Index before) {
       const View<T>& to = inside ? within : first;
       if (to.data != nullptr) simd::add_scaled(T(1), dy.row(r), to.row(before), dy.cols);
@@ -76,9 +77,9 @@ Var<T> previous_rows(Var<T> rows, Var<T> start, const ScanSteps& steps) {
                 start);
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                                   \
+#define UNROLL_INSTANTIATE(T)                                                                           \
   template void check_steps(const Tape<T>&, const Shape&, const Shape&, const ScanSteps&, const char*); \
-  template Var<T> last_rows(Var<T>, Var<T>, const ScanSteps&);                                           \
+  template Var<T> last_rows(Var<T>, Var<T>, const ScanSteps&);                                          \
   template Var<T> previous_rows(Var<T>, Var<T>, const ScanSteps&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

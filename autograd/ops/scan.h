@@ -117,8 +117,8 @@ auto record_scan(const E& formula, Var<typename E::scalar> start, const ScanStep
 
 }  // namespace detail
 
-/// h_t = f(h_{t-1}) for all steps in one pass, with h_{-1} = start [batch, width]. f is a formula of h and of arrays, of
-/// which those of the sequence are [rows, width], as the result is.
+/// h_t = f(h_{t-1}) for all steps in one pass, with h_{-1} = start [batch, width]. f is a formula of h and of arrays,
+/// of which those of the sequence are [rows, width], as the result is.
 template <Operand S, class F>
 auto scan_rows(const S& start, const ScanSteps& steps, F f) {
   const auto first = as_var(start);

@@ -424,7 +424,7 @@ class Tape {
   std::vector<Exclusive> exclusives_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
   std::unique_ptr<Tape> inner_;
-  std::size_t inner_bytes_ = 0;  // the most that the inner tape has held since the last rewind
+  std::size_t inner_bytes_ = 0;      // the most that the inner tape has held since the last rewind
   std::vector<std::uint32_t> lent_;  // flags of blocks whose gradient is that of another tape
 
   friend class Var<T>;

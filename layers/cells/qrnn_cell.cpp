@@ -16,7 +16,8 @@ Var<T> QRNNCell<T>::scan(Var<T> projected, State& s, const ScanSteps& steps) con
   const auto [now, next] = split<2>(projected);
   const auto [z, f, o] = split<3>(now);
   const auto [zw, fw, ow] = split<3>(previous_rows(next, s.window, steps));
-  const Var<T> c = scan_rows(s.c, steps, [&](auto last) { return lerp(tanh(z + zw), last, sigmoid(f + fw, "forget")); });
+  const Var<T> c =
+      scan_rows(s.c, steps, [&](auto last) { return lerp(tanh(z + zw), last, sigmoid(f + fw, "forget")); });
   const Var<T> h = sigmoid(o + ow, "output") * c;
   s = {last_rows(h, s.h, steps), last_rows(c, s.c, steps), last_rows(next, s.window, steps)};
   return h;

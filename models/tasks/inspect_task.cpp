@@ -29,8 +29,7 @@ Inspection inspect_language(const InspectOptions& o) {
   const auto [hs, last] = model.read(tape, window.inputs, model.initial(tape, o.batch));
   const Index time = hs.shape()[0];
   const std::span<const std::int32_t> answers(window.targets.ids);
-  const Var<> loss =
-      cross_entropy(model.head(Var<>(hs)[time - 1]), answers.last(static_cast<std::size_t>(o.batch)));
+  const Var<> loss = cross_entropy(model.head(Var<>(hs)[time - 1]), answers.last(static_cast<std::size_t>(o.batch)));
   return inspector.look(loss, {.seeds = o.seeds, .seed = o.seed});
 }
 
@@ -79,7 +78,9 @@ std::vector<Plot> plots_of(const Inspection& inspection) {
     for (const GateValues& gate : layer.gates) {
       PlotLine line{fmt::format("{} ({:.0f} % < 0.1, {:.0f} % > 0.9)", gate.name, 100 * gate.share_closed(),
                                 100 * gate.share_open()),
-                    {}, 0.5 / bins, 1 / bins};
+                    {},
+                    0.5 / bins,
+                    1 / bins};
       for (const std::int64_t n : gate.histogram)
         line.ys.push_back(static_cast<double>(n) / static_cast<double>(std::max<std::int64_t>(1, gate.count)));
       gates.lines.push_back(std::move(line));
@@ -101,8 +102,7 @@ void inspect_model(const InspectOptions& o, Report& report) {
   if (!o.svg.empty()) check_plotting(o.svg);
   Inspection found;
   if (is_synthetic(o.model)) {
-    require<ValueError>(o.data.empty(), "inspect: {} is of a task that draws its own data; --data has no use",
-                        o.model);
+    require<ValueError>(o.data.empty(), "inspect: {} is of a task that draws its own data; --data has no use", o.model);
     const SyntheticTraining trained = synthetic_training_of(o.model);
     SyntheticTrainer trainer(trained);
     load(trainer.model(), o.model);

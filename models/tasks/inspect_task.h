@@ -14,7 +14,7 @@ namespace unroll::inline UNROLL_ISA {
 
 struct InspectOptions {
   std::string model = {};
-  std::string data = {};            // a text, for a language model; synthetic tasks draw their own
+  std::string data = {};           // a text, for a language model; synthetic tasks draw their own
   std::string csv = {}, svg = {};  // files to write
   Index steps = 100, batch = 8;
   int seeds = 4;

@@ -28,9 +28,8 @@ void check(const SyntheticTraining& o) {
 }
 
 json to_json(const SyntheticTraining& o) {
-  return {{"task", o.task},     {"cell", o.cell},   {"steps", o.steps},     {"hidden", o.hidden},
-          {"layers", o.layers}, {"batch", o.batch}, {"updates", o.updates}, {"rate", o.rate},
-          {"clip", o.clip},     {"seed", o.seed}};
+  return {{"task", o.task},   {"cell", o.cell},       {"steps", o.steps}, {"hidden", o.hidden}, {"layers", o.layers},
+          {"batch", o.batch}, {"updates", o.updates}, {"rate", o.rate},   {"clip", o.clip},     {"seed", o.seed}};
 }
 
 /// How many sequences of `e` are right at every scored step: each class that is allowed there has a larger logit than
@@ -55,8 +54,11 @@ Index count_right(const Var<>& logits, const Examples& e) {
 }
 
 Fields result_of(const SyntheticTraining& o, const SyntheticTask& task, const SyntheticScore& score, Index updates) {
-  Fields fields{{"task", task.name}, {"cell", o.cell}, {"steps", static_cast<std::int64_t>(task.steps)},
-                {"loss", score.loss}, {"baseline", task.baseline}};
+  Fields fields{{"task", task.name},
+                {"cell", o.cell},
+                {"steps", static_cast<std::int64_t>(task.steps)},
+                {"loss", score.loss},
+                {"baseline", task.baseline}};
   if (!task.numbers) fields.emplace_back("share_right", score.share_right);
   fields.emplace_back("solved", std::string(score.solved ? "yes" : "no"));
   fields.emplace_back("updates", static_cast<std::int64_t>(updates));
@@ -121,12 +123,11 @@ void SyntheticTrainer::save(const std::string& path) const {
   Checkpoint file;
   file.put_model(model_);
   file.put_optimizer(adam_);
-  file.metadata = {{"format", "unroll"},
-                   {"config", to_json(options_).dump()},
-                   {"training", json{{"updates", updates_},
-                                     {"examples", examples_.position()},
-                                     {"optimizer_steps", adam_.steps()}}
-                                    .dump()}};
+  file.metadata = {
+      {"format", "unroll"},
+      {"config", to_json(options_).dump()},
+      {"training",
+       json{{"updates", updates_}, {"examples", examples_.position()}, {"optimizer_steps", adam_.steps()}}.dump()}};
   file.write(path);
 }
 
@@ -225,8 +226,8 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
     if (trainer.updates() % evaluate_every == 0) {
       const SyntheticScore score = trainer.evaluate(256);
       solved = score.solved;
-      report.say(fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score),
-                             solved ? ": solved" : ""));
+      report.say(
+          fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score), solved ? ": solved" : ""));
     }
     stopped = InterruptGuard::requested() || (options.max_steps > 0 && taken == options.max_steps);
   }

@@ -24,8 +24,12 @@ bool show_vanishing(const VanishingOptions& o, Report& report) {
   const InterruptGuard guard;
   std::vector<Plot> plots;
   for (const Index steps : o.steps)
-    plots.push_back({fmt::format("adding problem of {} steps", steps), "steps back from the answer",
-                     "norm of dL/dh, over that at the answer", true, 1e-10, {}});
+    plots.push_back({fmt::format("adding problem of {} steps", steps),
+                     "steps back from the answer",
+                     "norm of dL/dh, over that at the answer",
+                     true,
+                     1e-10,
+                     {}});
   // Longer sequences take longer: each length has time in proportion.
   double total = 0;
   for (const Index steps : o.steps) total += static_cast<double>(steps);
@@ -36,8 +40,7 @@ bool show_vanishing(const VanishingOptions& o, Report& report) {
       training.steps = o.steps[i];
       auto trainer = std::make_unique<SyntheticTrainer>(training);
       if (before != nullptr) trainer->start_from(before->model());
-      const double seconds =
-          o.seconds / static_cast<double>(o.cells.size()) * static_cast<double>(o.steps[i]) / total;
+      const double seconds = o.seconds / static_cast<double>(o.cells.size()) * static_cast<double>(o.steps[i]) / total;
       const auto start = Clock::now();
       SyntheticScore score;
       for (bool done = false; !done;) {
@@ -46,7 +49,8 @@ bool show_vanishing(const VanishingOptions& o, Report& report) {
         if (late || trainer->updates() % 100 == 0) score = trainer->evaluate(256);
         done = late || score.solved;
         if (InterruptGuard::requested()) return false;
-        report.progress(fmt::format("{} of {} steps  update {}  error {:.4f}", cell, o.steps[i], trainer->updates(), loss));
+        report.progress(
+            fmt::format("{} of {} steps  update {}  error {:.4f}", cell, o.steps[i], trainer->updates(), loss));
       }
       const Inspection found = inspect_synthetic(trainer->model(), trainer->task(), {.batch = 32});
       const LayerInspection& layer = found.layers.front();

@@ -123,7 +123,7 @@ TEST_CASE("inspect: gates of a cell without weights are where their biases put t
   layer.cell.input.bias.edit().fill(0);
   for (Index j = 0; j < 8; ++j) {
     layer.cell.input.bias.edit()(j) = j < 4 ? 4.0F : -4.0F;  // input gates: half of them open, half closed
-    layer.cell.input.bias.edit()(8 + j) = 1;                  // forget gates: 0.731
+    layer.cell.input.bias.edit()(8 + j) = 1;                 // forget gates: 0.731
   }
   Tape<> tape;
   Inspector inspector(tape);

@@ -3,8 +3,8 @@
 #include <layers/fixture.h>
 #include <unroll/layers/layers.h>
 
-// Cells beside an independent reference that was written in NumPy from the papers' equations: values and every gradient.
-// See fixtures/make_numpy_fixtures.py for the files.
+// Cells beside an independent reference that was written in NumPy from the papers' equations: values and every
+// gradient. See fixtures/make_numpy_fixtures.py for the files.
 
 namespace unroll::numpy_parity {
 

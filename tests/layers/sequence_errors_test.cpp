@@ -54,24 +54,31 @@ TEST_CASE("sequence errors: widths, lengths and states that do not fit") {
   const Var<double> xs = tape.zeros({5, 2, 3});
   using Lengths = std::vector<Index>;
 
-  CHECK(message_of([&] { encoder(tape.zeros({5, 2, 7})); }) ==
-        "affine: shapes do not fit: [5, 2, 7] x [3, 16] + [16] (in encoder/layers/0/cell/input)");
-  CHECK(message_of([&] { encoder(tape.zeros({5, 3})); }) ==
-        "recurrent: a sequence [time, batch, features] is needed, not [5, 3] (in encoder/layers/0/cell)");
-  CHECK(message_of([&] { encoder(xs, Lengths{5, 6}); }) ==
-        "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in encoder/layers/0/cell)");
-  CHECK(message_of([&] { encoder(xs, Lengths{-1, 5}); }) ==
-        "recurrent: length -1 of row 0 in the sequence [5, 2, 3] (in encoder/layers/0/cell)");
-  CHECK(message_of([&] { encoder(xs, Lengths{5, 5, 5}); }) ==
-        "recurrent: 3 lengths for the sequence [5, 2, 3] (in encoder/layers/0/cell)");
+  CHECK(message_of([&] {
+          encoder(tape.zeros({5, 2, 7}));
+        }) == "affine: shapes do not fit: [5, 2, 7] x [3, 16] + [16] (in encoder/layers/0/cell/input)");
+  CHECK(message_of([&] {
+          encoder(tape.zeros({5, 3}));
+        }) == "recurrent: a sequence [time, batch, features] is needed, not [5, 3] (in encoder/layers/0/cell)");
+  CHECK(message_of([&] {
+          encoder(xs, Lengths{5, 6});
+        }) == "recurrent: length 6 of row 1 in the sequence [5, 2, 3] (in encoder/layers/0/cell)");
+  CHECK(message_of([&] {
+          encoder(xs, Lengths{-1, 5});
+        }) == "recurrent: length -1 of row 0 in the sequence [5, 2, 3] (in encoder/layers/0/cell)");
+  CHECK(message_of([&] {
+          encoder(xs, Lengths{5, 5, 5});
+        }) == "recurrent: 3 lengths for the sequence [5, 2, 3] (in encoder/layers/0/cell)");
   CHECK(message_of([&] { encoder(xs, encoder.initial(tape, 3)); }) ==
         "recurrent: the initial state [3, 4] does not fit the sequence [5, 2, 3] (in encoder/layers/0/cell)");
-  CHECK(message_of([&] { encoder.step(tape.zeros({2, 3}), encoder.initial(tape, 3)); }) ==
-        "addmm: shapes do not fit: [2, 16] + [3, 4] x [4, 16] (in encoder/layers/0/cell/recurrent)");
+  CHECK(message_of([&] {
+          encoder.step(tape.zeros({2, 3}), encoder.initial(tape, 3));
+        }) == "addmm: shapes do not fit: [2, 16] + [3, 4] x [4, 16] (in encoder/layers/0/cell/recurrent)");
   const auto state = encoder.initial(tape, 2);
   tape.rewind();
-  CHECK(message_of([&] { encoder(tape.zeros({5, 2, 3}), state); }) ==
-        "recurrent: this value is gone, its tape was rewound (in encoder/layers/0/cell)");
+  CHECK(message_of([&] {
+          encoder(tape.zeros({5, 2, 3}), state);
+        }) == "recurrent: this value is gone, its tape was rewound (in encoder/layers/0/cell)");
 }
 
 TEST_CASE("sequence errors: project and step that disagree") {
@@ -81,7 +88,8 @@ TEST_CASE("sequence errors: project and step that disagree") {
   const std::vector<Index> lengths{2, 5};
   Decoder<Disagreeing> disagreeing{{3, 4, rng}};
   (void)parameters<double>(disagreeing);
-  CHECK(message_of([&] { disagreeing.rnn(xs); }) == "add: extents differ: [2, 12] and [2, 4] (in decoder/cell, step 0)");
+  CHECK(message_of([&] { disagreeing.rnn(xs); }) ==
+        "add: extents differ: [2, 12] and [2, 4] (in decoder/cell, step 0)");
   Decoder<Shrinking> shrinking{{3, 4, rng}};
   (void)parameters<double>(shrinking);
   const std::string want = "recurrent: step makes a state of [2, 2] of one of [2, 4] (in decoder/cell, step 0)";
@@ -96,8 +104,9 @@ TEST_CASE("sequence errors: of checkpointed layers, and in segments") {
   const Checkpointed layer(model.rnn.cell, 2);
   Tape<double> tape;
   const Var<double> xs = tape.zeros({5, 2, 3});
-  CHECK(message_of([&] { layer(xs, std::vector<Index>{5, 6}); }) ==
-        "checkpointed: length 6 of row 1 in the sequence [5, 2, 3] (in decoder/cell)");
+  CHECK(message_of([&] {
+          layer(xs, std::vector<Index>{5, 6});
+        }) == "checkpointed: length 6 of row 1 in the sequence [5, 2, 3] (in decoder/cell)");
   CHECK(message_of([&] { layer(xs, layer.initial(tape, 3)); }).ends_with("(in decoder/cell)"));
 }
 

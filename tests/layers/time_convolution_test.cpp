@@ -68,8 +68,8 @@ TEST_CASE("convolution over time: gradients agree with differences, and padding 
     Parameter<double> xs(with_padding(random_tensor({6, 3, 2}, rng), lengths, 7));
     auto listed = parameters<double>(layer);
     listed.push_back(&xs);
-    const auto report = check_gradients(
-        [&](Tape<double>& tape) { return sum(square(layer(tape.use(xs), lengths) - 0.3)); }, listed);
+    const auto report =
+        check_gradients([&](Tape<double>& tape) { return sum(square(layer(tape.use(xs), lengths) - 0.3)); }, listed);
     INFO(report.text());
     CHECK(report);
   });

@@ -3,8 +3,8 @@
 #include <layers/fixture.h>
 #include <unroll/layers/layers.h>
 
-// Recurrent layers beside PyTorch 2.13: outputs, final states and every gradient. See fixtures/make_torch_fixtures.py for
-// the files.
+// Recurrent layers beside PyTorch 2.13: outputs, final states and every gradient. See fixtures/make_torch_fixtures.py
+// for the files.
 
 namespace unroll::torch_parity {
 

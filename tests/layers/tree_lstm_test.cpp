@@ -37,7 +37,8 @@ TEST_CASE("tree lstm: gradients agree with differences") {
     const auto report = check_gradients(
         [&](Tape<double>& tape) {
           const auto states = layer(tape.use(xs), forest);
-          return sum(square(states.nodes.h)) + sum(states.nodes.c * 0.5) + sum(exp(states.roots.h)) + sum(states.roots.c);
+          return sum(square(states.nodes.h)) + sum(states.nodes.c * 0.5) + sum(exp(states.roots.h)) +
+                 sum(states.roots.c);
         },
         listed);
     INFO(report.text());

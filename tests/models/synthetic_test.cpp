@@ -53,10 +53,11 @@ TEST_CASE("synthetic: copy asks for the first ten symbols again") {
   for (Index b = 0; b < 20; ++b)
     for (Index t = 0; t < 27; ++t) {
       const std::int32_t answer = e.classes[static_cast<std::size_t>(t * 20 + b)];
-      CHECK(e.inputs(t, b, t < 10 ? (seen.insert(e.classes[static_cast<std::size_t>((t + 17) * 20 + b)]),
-                                     e.classes[static_cast<std::size_t>((t + 17) * 20 + b)])
-                          : t == 16 ? 9
-                                    : 8) == 1);
+      CHECK(e.inputs(t, b,
+                     t < 10    ? (seen.insert(e.classes[static_cast<std::size_t>((t + 17) * 20 + b)]),
+                               e.classes[static_cast<std::size_t>((t + 17) * 20 + b)])
+                     : t == 16 ? 9
+                               : 8) == 1);
       if (t < 17) CHECK(answer == 8);
     }
   CHECK(seen == std::set<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7});

@@ -92,8 +92,8 @@ TEST_CASE("scan: the gradient left at the result is that of the whole future") {
 TEST_CASE("scan: rows that do not fit are refused") {
   Tape<double> tape;
   const auto x = tape.zeros({6, 2}), start = tape.zeros({4, 2});
-  CHECK_THROWS_WITH_AS(scan_rows(start, steps, [&](auto h) { return h + x; }),
-                       "add: extents differ: [7, 2] and [6, 2]", ShapeError);
+  CHECK_THROWS_WITH_AS(scan_rows(start, steps, [&](auto h) { return h + x; }), "add: extents differ: [7, 2] and [6, 2]",
+                       ShapeError);
   const std::vector<Index> more{4, 4}, from{0, 4};
   CHECK_THROWS_WITH_AS(scan_rows(tape.zeros({3, 2}), {more, from}, [&](auto h) { return 0.5 * h; }),
                        "scan_rows: rows [8, 2] and a start [3, 2] do not fit 2 steps of 4 rows", ShapeError);
