@@ -225,7 +225,7 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
     report.progress(fmt::format("update {} of {}  loss {:.5f}", trainer.updates(), options.updates, smoothed));
     if (trainer.updates() % evaluate_every == 0) {
       const SyntheticScore score = trainer.evaluate(256);
-      solved = score.solved;
+      solved = score.solved && trainer.evaluate(1024).solved;
       report.say(
           fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score), solved ? ": solved" : ""));
     }
