@@ -3,6 +3,7 @@
 // Everything a sequence model is built from.
 
 #include <unroll/autograd/autograd.h>
+#include <unroll/layers/adaptive_softmax.h>
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/layers/cells/cells.h>
 #include <unroll/layers/embedding.h>
@@ -12,8 +13,10 @@
 #include <unroll/layers/layer_norm.h>
 #include <unroll/layers/linear.h>
 #include <unroll/layers/model.h>
+#include <unroll/layers/ordinal_regression.h>
 #include <unroll/layers/pooling.h>
 #include <unroll/layers/rnn.h>
+#include <unroll/layers/sampled_softmax.h>
 #include <unroll/layers/sequential.h>
 #include <unroll/layers/tbptt.h>
 #include <unroll/layers/time_convolution.h>
