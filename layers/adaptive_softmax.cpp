@@ -76,8 +76,9 @@ Var<T> AdaptiveSoftmax<T>::loss(Var<T> h, std::span<const std::int32_t> targets,
     const Index first = starts[k + 1], last = starts[k + 2];
     if (first == last) continue;
     const Var<T> narrow = matmul(slice(rows.h, 0, first, last), clusters[k].down);
-    parts.push_back(each_loss<T>(narrow, clusters[k].up, std::nullopt,
-                                 in_cluster.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first))));
+    parts.push_back(
+        each_loss<T>(narrow, clusters[k].up, std::nullopt,
+                     in_cluster.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first))));
   }
   if (!parts.empty()) losses = losses + concat(std::span<const Var<T>>(parts));
   return rows.reduce(losses, reduction, op);

@@ -96,8 +96,7 @@ Var<T> OrdinalRegression<T>::probabilities(Var<T> score) const {
   const Index rows = shape.size(), inner = stars() - 1;
   const Var<T> apart = thresholds(tape) - reshape(score, {rows, 1}), one = tape.filled({rows, 1}, T(1));
   const Var<T> between = where(is_first(tape, inner), 1, sigmoid(tape.use(raw)));
-  const Var<T> p = concat(sigmoid(apart), one) * concat(one, sigmoid(-apart)) *
-                   concat(between, tape.filled({1}, T(1)));
+  const Var<T> p = concat(sigmoid(apart), one) * concat(one, sigmoid(-apart)) * concat(between, tape.filled({1}, T(1)));
   return reshape(p, shape.inserted(-1, stars()));
 }
 

@@ -22,12 +22,11 @@ SampledClasses sample_log_uniform(Index classes, Index samples, Rng& rng) {
   const auto all = static_cast<double>(classes);
   // The first `sure` classes would each be expected once or more: they are always there.
   Index sure = samples == classes ? classes : 0;
-  const auto rate = [&] {
-    return static_cast<double>(samples - sure) / share(static_cast<double>(sure), all);
-  };
+  const auto rate = [&] { return static_cast<double>(samples - sure) / share(static_cast<double>(sure), all); };
   while (sure < samples && rate() * share(static_cast<double>(sure), static_cast<double>(sure + 1)) >= 1) ++sure;
   SampledClasses result;
-  for (Index k = 0; k < sure; ++k) result.ids.push_back(static_cast<std::int32_t>(k)), result.probabilities.push_back(1);
+  for (Index k = 0; k < sure; ++k)
+    result.ids.push_back(static_cast<std::int32_t>(k)), result.probabilities.push_back(1);
   if (sure == samples) return result;
   const auto from = static_cast<double>(sure);
   const double per_share = rate(), shift = rng.uniform();
@@ -80,8 +79,8 @@ Var<T> SampledSoftmax<T>::loss(Var<T> h, std::span<const std::int32_t> targets, 
       lookup(tape, bias, rows.targets, {rows.count});
   const std::span<std::int32_t> first = tape.template room<std::int32_t>(rows.count);
   std::fill(first.begin(), first.end(), 0);
-  const Var<T> losses = cross_entropy(concat(of_target, sampled), std::span<const std::int32_t>(first),
-                                      {.reduction = Reduction::none});
+  const Var<T> losses =
+      cross_entropy(concat(of_target, sampled), std::span<const std::int32_t>(first), {.reduction = Reduction::none});
   return rows.reduce(losses, reduction, op);
 }
 

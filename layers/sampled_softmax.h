@@ -23,8 +23,8 @@ SampledClasses sample_log_uniform(Index classes, Index samples, Rng& rng);
 /// loss of a row with target t is
 ///   log(e^x_t + sum over k in S, k not t, of e^(x_k - log q_k)) - x_t,   x = h weight^T + bias
 /// whose sum has the expectation of that of all classes; the target is always there, so its logit is not corrected.
-/// One sample serves all rows of a call; gradients go to the rows of `weight` that are in it or are targets, and nothing
-/// costs more for there being more classes.
+/// One sample serves all rows of a call; gradients go to the rows of `weight` that are in it or are targets, and
+/// nothing costs more for there being more classes.
 template <Real T = float>
 struct SampledSoftmax {
   Index samples;

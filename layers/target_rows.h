@@ -11,10 +11,10 @@ namespace unroll::inline UNROLL_ISA::detail {
 /// Throws ShapeError unless there is a target for each row, and IndexError for one that is no class and not `ignore`.
 template <Real T>
 struct TargetRows {
-  Var<T> h;                                // [count, width]
-  std::span<const std::int32_t> targets;   // [count]
-  std::span<Index> rows;                   // [count] row of h of each
-  Shape shape;                             // of h, less its last axis
+  Var<T> h;                               // [count, width]
+  std::span<const std::int32_t> targets;  // [count]
+  std::span<Index> rows;                  // [count] row of h of each
+  Shape shape;                            // of h, less its last axis
   Index count;
 
   /// Rows are ordered by group_of(target), a number; those of a group keep their order.

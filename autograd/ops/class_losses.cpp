@@ -176,13 +176,13 @@ Var<T> sequence_cross_entropy(Var<T> logits, std::span<const std::int32_t> targe
   return unroll::sum(losses * tape.constant(Shape{shape[1]}, std::span<const T>(shares)));
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                                    \
-  template Var<T> multi_label_cross_entropy(Var<T>, std::span<const std::uint8_t>, std::span<const Index>,       \
-                                            const MultiLabelOptions&);                                           \
-  template Var<T> binary_focal(Var<T>, std::span<const std::uint8_t>, std::span<const Index>,                    \
-                               const BinaryFocalOptions&);                                                       \
-  template Var<T> focal(Var<T>, std::span<const std::int32_t>, const FocalOptions&);                             \
-  template Var<T> sequence_cross_entropy(Var<T>, std::span<const std::int32_t>, std::span<const Index>,          \
+#define UNROLL_INSTANTIATE(T)                                                                              \
+  template Var<T> multi_label_cross_entropy(Var<T>, std::span<const std::uint8_t>, std::span<const Index>, \
+                                            const MultiLabelOptions&);                                     \
+  template Var<T> binary_focal(Var<T>, std::span<const std::uint8_t>, std::span<const Index>,              \
+                               const BinaryFocalOptions&);                                                 \
+  template Var<T> focal(Var<T>, std::span<const std::int32_t>, const FocalOptions&);                       \
+  template Var<T> sequence_cross_entropy(Var<T>, std::span<const std::int32_t>, std::span<const Index>,    \
                                          const CrossEntropyOptions&);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

@@ -73,8 +73,8 @@ auto focal(const X& logits, std::span<const std::int32_t> targets, const FocalOp
 /// [time, batch, classes]: see sequence_mean. A step counts if it lies within `lengths`, where given, and its target is
 /// not the ignored one; sequences of no such step are left out. Throws as cross_entropy; the reduction is this one.
 template <Operand X>
-auto sequence_cross_entropy(const X& logits, std::span<const std::int32_t> targets,
-                            std::span<const Index> lengths = {}, const CrossEntropyOptions& options = {}) {
+auto sequence_cross_entropy(const X& logits, std::span<const std::int32_t> targets, std::span<const Index> lengths = {},
+                            const CrossEntropyOptions& options = {}) {
   return detail::sequence_cross_entropy(as_var(logits), targets, lengths, options);
 }
 

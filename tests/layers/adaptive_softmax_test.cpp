@@ -97,9 +97,7 @@ TEST_CASE("adaptive softmax: gradients agree with differences, also of ragged ro
     listed.push_back(&h);
     for (const Reduction reduction : {Reduction::mean, Reduction::none}) {
       const auto report = check_gradients(
-          [&](Tape<double>& tape) -> Var<double> {
-            return sum(square(layer.loss(tape.use(h), targets, reduction)));
-          },
+          [&](Tape<double>& tape) -> Var<double> { return sum(square(layer.loss(tape.use(h), targets, reduction))); },
           listed);
       INFO(report.text());
       CHECK(report);
@@ -164,7 +162,8 @@ TEST_CASE("adaptive softmax: what does not fit is an error in a sentence") {
   Rng rng{5};
   using Layer = AdaptiveSoftmax<double>;
   CHECK_THROWS_WITH_AS(Layer(4, 20, {6, 6}, rng),
-                       "adaptive_softmax: the cutoffs 6, 6 do not increase from above 0 to below 20 classes", ValueError);
+                       "adaptive_softmax: the cutoffs 6, 6 do not increase from above 0 to below 20 classes",
+                       ValueError);
   CHECK_THROWS_AS(Layer(4, 20, {8, 4}, rng), ValueError);
   CHECK_THROWS_AS(Layer(4, 20, {0, 4}, rng), ValueError);
   CHECK_THROWS_AS(Layer(4, 20, {4, 20}, rng), ValueError);

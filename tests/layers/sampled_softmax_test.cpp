@@ -112,9 +112,10 @@ TEST_CASE("sampled softmax: exact when the sample is the whole vocabulary") {
   const auto each = layer.loss(h, targets, rng, Reduction::none);
   CHECK(each.shape() == Shape{4, 3});
   for (std::size_t r = 0; r < targets.size(); ++r)
-    CHECK(each.value().data()[r] ==
-          doctest::Approx(targets[r] < 0 ? 0 : -log_p.value().data()[r * classes + static_cast<std::size_t>(targets[r])])
-              .epsilon(1e-13));
+    CHECK(
+        each.value().data()[r] ==
+        doctest::Approx(targets[r] < 0 ? 0 : -log_p.value().data()[r * classes + static_cast<std::size_t>(targets[r])])
+            .epsilon(1e-13));
 }
 
 TEST_CASE("sampled softmax: the loss is that of its definition") {
@@ -187,8 +188,7 @@ TEST_CASE("sampled softmax: more samples bring the gradient nearer") {
     double off = 0;
     for (int i = 0; i < 200; ++i) {
       const auto got = run(layer, 0, [&](Var<double> h) { return layer.loss(h, targets, rng); });
-      for (std::size_t k = 0; k < want[2].size(); ++k)
-        off += std::pow(got[2].data()[k] - want[2].data()[k], 2);
+      for (std::size_t k = 0; k < want[2].size(); ++k) off += std::pow(got[2].data()[k] - want[2].data()[k], 2);
     }
     CHECK(off < 0.8 * last);
     last = off;

@@ -55,8 +55,8 @@ Array reduced(const Array& each, Reduction reduction, double count) {
   return Array(reduction == Reduction::sum ? total : total / count);
 }
 
-// Up to 60 losses below 2 or so are summed, each with a few units of rounding; a gradient is a share below 1 or so times
-// weights up to 2.
+// Up to 60 losses below 2 or so are summed, each with a few units of rounding; a gradient is a share below 1 or so
+// times weights up to 2.
 RowOptions options() { return {.forward = {.absolute = 2048}, .backward = {.absolute = 256}}; }
 
 constexpr Reduction reductions[] = {Reduction::mean, Reduction::sum, Reduction::none};
@@ -76,7 +76,9 @@ void add_label_rows(std::vector<Row>& list) {
             return multi_label_cross_entropy(x[0], labels, given, {.reduction = reduction});
           },
           [=](const Arrays& x) {
-            return reduced(label_losses(x[0], ragged, 0, [](std::size_t) { return 1.0; }, 1), reduction, count);
+            return reduced(label_losses(
+                               x[0], ragged, 0, [](std::size_t) { return 1.0; }, 1),
+                           reduction, count);
           },
           options()));
       list.push_back(row(
@@ -86,8 +88,9 @@ void add_label_rows(std::vector<Row>& list) {
                                              {.positive_weights = weights, .reduction = reduction});
           },
           [=](const Arrays& x) {
-            return reduced(label_losses(x[0], ragged, 0, [](std::size_t j) { return weights[j]; }, 1), reduction,
-                           count);
+            return reduced(label_losses(
+                               x[0], ragged, 0, [](std::size_t j) { return weights[j]; }, 1),
+                           reduction, count);
           },
           options()));
       for (const double gamma : {0.0, 0.5, 2.0})
@@ -97,7 +100,9 @@ void add_label_rows(std::vector<Row>& list) {
               return binary_focal(x[0], labels, given, {.gamma = gamma, .alpha = 0.3, .reduction = reduction});
             },
             [=](const Arrays& x) {
-              return reduced(label_losses(x[0], ragged, gamma, [](std::size_t) { return 0.3; }, 0.7), reduction, count);
+              return reduced(label_losses(
+                                 x[0], ragged, gamma, [](std::size_t) { return 0.3; }, 0.7),
+                             reduction, count);
             },
             options()));
     }
@@ -188,7 +193,8 @@ TEST_CASE("class losses: what lies in the padding changes neither value nor grad
       [&](Var<double> v) { return sequence_cross_entropy(v, beyond, lengths); }};
   for (const Program& program : programs) {
     Tape<double> tape;
-    const Var<double> nan = tape.variable(with_padding<double>(x, NAN)), zero = tape.variable(with_padding<double>(x, 0));
+    const Var<double> nan = tape.variable(with_padding<double>(x, NAN)),
+                      zero = tape.variable(with_padding<double>(x, 0));
     const Var<double> y = program(nan), z = program(zero);
     CHECK(std::isfinite(y.item()));
     CHECK(y.item() == z.item());
@@ -199,7 +205,8 @@ TEST_CASE("class losses: what lies in the padding changes neither value nor grad
   }
 }
 
-TEST_CASE_TEMPLATE("class losses: large logits give finite losses and gradients, and the right ones", T, float, double) {
+TEST_CASE_TEMPLATE("class losses: large logits give finite losses and gradients, and the right ones", T, float,
+                   double) {
   for (const double gamma : {0.0, 0.5, 2.0}) {
     CAPTURE(gamma);
     Tape<T> tape;
@@ -227,11 +234,11 @@ TEST_CASE_TEMPLATE("class losses: large logits give finite losses and gradients,
 
 TEST_CASE("class losses: a roll of notes that are each as likely as not costs log 2 a note and step") {
   Tape<float> tape;
+  // 61.00: the row "Random" of Boulanger-Lewandowski, Bengio and Vincent 2012, table 1.
   const std::vector<std::uint8_t> notes(2 * 3 * 88, 1);
   const auto x = tape.zeros({2, 3, 88});
   CHECK(multi_label_cross_entropy(x, notes).item() == doctest::Approx(88 * std::log(2)));
-  CHECK(multi_label_cross_entropy(x, notes, std::vector<Index>{2, 0, 1}).item() ==
-        doctest::Approx(88 * std::log(2)));
+  CHECK(multi_label_cross_entropy(x, notes, std::vector<Index>{2, 0, 1}).item() == doctest::Approx(88 * std::log(2)));
 }
 
 TEST_CASE("class losses: a short sequence counts as much as a long one") {
