@@ -20,7 +20,7 @@ std::vector<Index> most_attended(Var<T> weights) {
 }
 
 /// Each target word that is `unknown` becomes the source word it attended to most (Luong et al. 2015, "Addressing the
-/// rare word problem", by attention as in Jean et al. 2015, section 3.3). weights [targets, source time] are those of
+/// rare word problem", by attention as in Jean et al. 2015). weights [targets, source time] are those of
 /// one sentence. Throws ShapeError when they do not fit the words.
 template <class Word, Real T>
 void copy_unknown(std::vector<Word>& targets, const Word& unknown, std::span<const Word> source, Var<T> weights) {
