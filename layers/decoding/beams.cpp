@@ -125,11 +125,11 @@ void Beams<T>::gather_candidates(Index source, View<const T> logits) {
 template <Real T>
 void Beams<T>::scan_row(Index row, std::span<const T> logits, double base) {
   const std::int32_t forbidden = step_ < options_.min_steps ? options_.end : -1;
-  const double normaliser = log_partition(
-      logits, {.op = "beam_search", .row = row, .step = step_, .forbidden = forbidden}, largest_.data());
+  const double normaliser =
+      log_partition(logits, {.op = "beam_search", .row = row, .step = step_, .forbidden = forbidden}, largest_.data());
   const auto total = [&](T x) { return base + std::min(0.0, static_cast<double>(x) - normaliser); };
-  double least = candidates_.size() == wanted_ ? candidates_.back().log_probability
-                                               : -std::numeric_limits<double>::infinity();
+  double least =
+      candidates_.size() == wanted_ ? candidates_.back().log_probability : -std::numeric_limits<double>::infinity();
   const auto n = static_cast<Index>(logits.size());
   for (Index first = 0, block = 0; first < n; first += logits_block, ++block) {
     if (!(total(largest_[at(block)]) > least)) continue;
@@ -205,8 +205,7 @@ double Beams<T>::coverage(Index source, Index row, View<const T> attention) cons
   if (options_.coverage_penalty == 0) return 0;
   double sum = 0;
   for (Index i = 0; i < (lengths_.empty() ? source_width_ : lengths_[at(source)]); ++i)
-    sum += std::log(
-        std::min(1.0, coverage_[at(row * source_width_ + i)] + static_cast<double>(attention.row(row)[i])));
+    sum += std::log(std::min(1.0, coverage_[at(row * source_width_ + i)] + static_cast<double>(attention.row(row)[i])));
   return options_.coverage_penalty * sum;
 }
 

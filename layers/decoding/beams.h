@@ -9,13 +9,13 @@
 namespace unroll::inline UNROLL_ISA {
 
 struct BeamOptions {
-  Index width = 5;              // hypotheses that are kept open for each source
-  Index steps = 0;              // at most so many symbols, the end symbol among them
-  std::int32_t end = -1;        // the symbol that ends a hypothesis; -1: none does
-  Index min_steps = 0;          // the end symbol is not chosen in the first so many steps
-  double length_penalty = 0;    // alpha; 0: by log probability, 1: nearly by log probability per symbol
-  double coverage_penalty = 0;  // beta; above 0 the step has to give attention weights
-  Index best = 1;               // how many hypotheses are wanted; at most `width`
+  Index width = 5;                             // hypotheses that are kept open for each source
+  Index steps = 0;                             // at most so many symbols, the end symbol among them
+  std::int32_t end = -1;                       // the symbol that ends a hypothesis; -1: none does
+  Index min_steps = 0;                         // the end symbol is not chosen in the first so many steps
+  double length_penalty = 0;                   // alpha; 0: by log probability, 1: nearly by log probability per symbol
+  double coverage_penalty = 0;                 // beta; above 0 the step has to give attention weights
+  Index best = 1;                              // how many hypotheses are wanted; at most `width`
   std::span<const Index> source_lengths = {};  // positions of each source that are to be covered; empty: all
 };
 

@@ -50,16 +50,16 @@ extern template class Generation<float>;
 extern template class Generation<double>;
 
 template <Real T, class State, class Step, class Memory>
-std::vector<Hypothesis> generate(const char* op, Tape<T>& tape, const State& initial, std::span<const std::int32_t> first, Step& step,
-                                 Generation<T> rows, const Memory& memory) {
+std::vector<Hypothesis> generate(const char* op, Tape<T>& tape, const State& initial,
+                                 std::span<const std::int32_t> first, Step& step, Generation<T> rows,
+                                 const Memory& memory) {
   StepTapes<T> tapes;
   check_on(tape, initial, op);
   check_on(tape, memory, op);
   State state = initial;
   while (!rows.done()) {
     state = tapes.advance(state, rows.rows(), op, static_cast<Index>(first.size()));
-    const DecoderOutput<T, State> out =
-        call_step(step, tapes.current(), rows.tokens(), state, tapes.lend(memory));
+    const DecoderOutput<T, State> out = call_step(step, tapes.current(), rows.tokens(), state, tapes.lend(memory));
     rows.advance(checked_logits(out.logits, static_cast<Index>(first.size()), op),
                  checked_attention(out.attention, static_cast<Index>(first.size()), op));
     state = out.state;
@@ -72,11 +72,11 @@ std::vector<Hypothesis> generate(const char* op, Tape<T>& tape, const State& ini
 /// The likeliest symbol at each step, for many rows at once; of equal ones the lowest. `first` are the symbols that the
 /// rows begin with (they are not part of the result), `state` the states they begin from, arrays [rows, ...] on `tape`.
 ///
-/// step(tape, tokens, state) is the model: it returns a DecoderOutput, or a pair of logits [rows, vocabulary] and the next
-/// state, computed on the inference tape that it is given. Values that all steps share (what a decoder attends to) are
-/// passed as `memory`, a Var on `tape` or a struct of them; step then gets handles to them as its fourth argument. `tape`
-/// itself is left as it was, and the memory that steps take does not grow with their number. A row that has ended goes on
-/// being stepped, unseen, until all have.
+/// step(tape, tokens, state) is the model: it returns a DecoderOutput, or a pair of logits [rows, vocabulary] and the
+/// next state, computed on the inference tape that it is given. Values that all steps share (what a decoder attends to)
+/// are passed as `memory`, a Var on `tape` or a struct of them; step then gets handles to them as its fourth argument.
+/// `tape` itself is left as it was, and the memory that steps take does not grow with their number. A row that has
+/// ended goes on being stepped, unseen, until all have.
 ///
 /// Throws ValueError, naming row and step, where a logit is NaN or +infinity, or all are -infinity.
 template <Real T, class State, class Step, class Memory = NoMemory>
@@ -93,8 +93,8 @@ template <Real T, class State, class Step, class Memory = NoMemory>
 std::vector<Hypothesis> sample(Tape<T>& tape, const State& state, std::span<const std::int32_t> first, Step step,
                                const GenerateOptions& options, const SamplingOptions& sampling, Rng& rng,
                                const Memory& memory = {}) {
-  return detail::generate("sample", tape, state, first, step, detail::Generation<T>("sample", first, options, sampling, &rng),
-                          memory);
+  return detail::generate("sample", tape, state, first, step,
+                          detail::Generation<T>("sample", first, options, sampling, &rng), memory);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

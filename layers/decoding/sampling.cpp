@@ -34,8 +34,8 @@ std::vector<std::int32_t> likeliest(std::span<const T> logits, Index k) {
 }  // namespace
 
 void check_sampling(const SamplingOptions& o) {
-  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature), "sampling: temperature {} is not a number from 0 on",
-                      o.temperature);
+  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature),
+                      "sampling: temperature {} is not a number from 0 on", o.temperature);
   require<ValueError>(o.top_k >= 0, "sampling: top-k {} is negative", o.top_k);
   require<ValueError>(o.top_p > 0 && o.top_p <= 1, "sampling: top-p {} is not in 0 < p <= 1", o.top_p);
 }

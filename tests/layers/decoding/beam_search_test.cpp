@@ -41,7 +41,8 @@ std::vector<Hypothesis> exhaustive(const HistoryModel& model, double state, std:
     h.score = score_of(h, o, source_length);
     all.push_back(h);
   };
-  const auto walk = [&](auto& self, double from, std::int32_t last, std::vector<std::int32_t> tokens, double p) -> void {
+  const auto walk = [&](auto& self, double from, std::int32_t last, std::vector<std::int32_t> tokens,
+                        double p) -> void {
     const double now = HistoryModel::mix(from, last);
     const std::vector<double> next = model.log_softmax(now);
     const auto depth = static_cast<Index>(attention.size());
@@ -109,13 +110,9 @@ TEST_CASE("beam search: a beam that keeps every sequence is the exhaustive searc
     for (const Index min_steps : {0, 2, 4})
       for (const Index best : {1, 7, 100})
         for (const double sharpness : {0.5, 4.0})
-          against_exhaustive({.vocabulary = 128, .allowed = 4, .sharpness = sharpness},
-                             {.width = 128,
-                              .steps = 4,
-                              .end = 2,
-                              .min_steps = min_steps,
-                              .length_penalty = alpha,
-                              .best = best});
+          against_exhaustive(
+              {.vocabulary = 128, .allowed = 4, .sharpness = sharpness},
+              {.width = 128, .steps = 4, .end = 2, .min_steps = min_steps, .length_penalty = alpha, .best = best});
 }
 
 TEST_CASE("beam search: the same with the coverage penalty, over the whole source or a part") {
@@ -144,12 +141,8 @@ TEST_CASE("beam search: the coverage penalty of two steps by hand; padding is no
   };
   const std::vector<Index> lengths{2};
   const std::vector<std::int32_t> token{0};
-  const BeamOptions options{.width = 1,
-                            .steps = 2,
-                            .end = 1,
-                            .length_penalty = 0.6,
-                            .coverage_penalty = 0.3,
-                            .source_lengths = lengths};
+  const BeamOptions options{
+      .width = 1, .steps = 2, .end = 1, .length_penalty = 0.6, .coverage_penalty = 0.3, .source_lengths = lengths};
   const Hypothesis h = beam_search(tape, tape.zeros({1, 1}), token, model, options)[0][0];
   CHECK(h.tokens == std::vector<std::int32_t>{0});
   CHECK(h.ended);

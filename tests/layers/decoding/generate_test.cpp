@@ -35,8 +35,7 @@ struct Planted {
     std::vector<double> logits(tokens.size() * 4, 0.0);
     if (step++ == 2 && bad >= 0) {
       logits[static_cast<std::size_t>(bad * 4 + 1)] = value;
-      if (value == -std::numeric_limits<double>::infinity())
-        std::fill_n(logits.begin() + bad * 4, 4, value);
+      if (value == -std::numeric_limits<double>::infinity()) std::fill_n(logits.begin() + bad * 4, 4, value);
     }
     return std::pair(tape.constant({static_cast<Index>(tokens.size()), 4}, logits), state);
   }
@@ -80,7 +79,8 @@ TEST_CASE("sample: frequencies of whole sequences are the model's probabilities"
   std::vector<std::pair<Hypothesis, double>> kinds;
   for (const Hypothesis& h : found) {
     CHECK(h.log_probability == doctest::Approx(walked(model, 0.3, 1, h, 0)).epsilon(1e-12));
-    auto kind = std::ranges::find_if(kinds, [&](const auto& k) { return k.first.tokens == h.tokens && k.first.ended == h.ended; });
+    auto kind = std::ranges::find_if(
+        kinds, [&](const auto& k) { return k.first.tokens == h.tokens && k.first.ended == h.ended; });
     if (kind == kinds.end()) kind = kinds.insert(kind, {h, 0});
     ++kind->second;
   }
