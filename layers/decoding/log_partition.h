@@ -16,7 +16,7 @@ struct LogitsPlace {
 };
 
 /// Logits are looked through in blocks of so many: the largest of a block says whether any of it can matter.
-inline constexpr Index logits_block = 64;
+inline constexpr Index logits_block = 256;
 inline Index logits_blocks(Index count) { return (count + logits_block - 1) / logits_block; }
 
 /// log of the sum of e^x over a row of logits, among which -infinity is a forbidden symbol. Leaves the largest of each

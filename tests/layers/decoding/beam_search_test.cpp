@@ -153,7 +153,7 @@ TEST_CASE("beam search: the coverage penalty of two steps by hand; padding is no
 }
 
 TEST_CASE("beam search: many sources at once give what each gives alone") {
-  const HistoryModel model{.vocabulary = 150, .allowed = 150, .source = 4};
+  const HistoryModel model{.vocabulary = 600, .allowed = 600, .source = 4};
   const BeamOptions options{
       .width = 6, .steps = 9, .end = 7, .length_penalty = 0.8, .coverage_penalty = 0.1, .best = 3};
   const Found together = search(model, options);
@@ -171,7 +171,7 @@ TEST_CASE("beam search: many sources at once give what each gives alone") {
 
 TEST_CASE("beam search: a width of 1 is greedy") {
   for (const Index min_steps : {0, 3})
-    for (const Index vocabulary : {5, 64, 131}) {
+    for (const Index vocabulary : {5, 256, 531}) {
       const HistoryModel model{.vocabulary = vocabulary, .allowed = vocabulary, .source = 3};
       const Found found = search(model, {.width = 1, .steps = 12, .end = 1, .min_steps = min_steps});
       Tape<double> tape = Tape<double>::inference();
