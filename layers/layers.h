@@ -14,6 +14,8 @@
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/layers/cells/cells.h>
 #include <unroll/layers/decode.h>
+#include <unroll/layers/decoding/beam_search.h>
+#include <unroll/layers/decoding/generate.h>
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
