@@ -3,6 +3,7 @@
 // The engine: values, history, vocabulary, and the gradient checker.
 
 #include <unroll/autograd/check/gradients.h>
+#include <unroll/autograd/ops/chain.h>
 #include <unroll/autograd/ops/elementwise.h>
 #include <unroll/autograd/ops/layout.h>
 #include <unroll/autograd/ops/linalg.h>

@@ -5,6 +5,7 @@
 #include <unroll/autograd/autograd.h>
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/layers/cells/cells.h>
+#include <unroll/layers/crf.h>
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
