@@ -17,6 +17,7 @@
 #include <unroll/layers/decoding/beam_search.h>
 #include <unroll/layers/decoding/generate.h>
 #include <unroll/layers/decoding/ctc_decoding.h>
+#include <unroll/layers/crf.h>
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
