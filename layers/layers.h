@@ -13,11 +13,10 @@
 #include <unroll/layers/bridge.h>
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/layers/cells/cells.h>
-#include <unroll/layers/decode.h>
-#include <unroll/layers/decoding/beam_search.h>
-#include <unroll/layers/decoding/generate.h>
-#include <unroll/layers/decoding/ctc_decoding.h>
 #include <unroll/layers/crf.h>
+#include <unroll/layers/decoding/beam_search.h>
+#include <unroll/layers/decoding/ctc_decoding.h>
+#include <unroll/layers/decoding/generate.h>
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
@@ -30,6 +29,7 @@
 #include <unroll/layers/pooling.h>
 #include <unroll/layers/rnn.h>
 #include <unroll/layers/sampled_softmax.h>
+#include <unroll/layers/scheduled_sampling.h>
 #include <unroll/layers/sequential.h>
 #include <unroll/layers/tbptt.h>
 #include <unroll/layers/tied_embedding.h>

@@ -19,6 +19,7 @@ struct AttentionMemory {
   AttentionMemory first(Index rows) const;
   /// Row rows[i] as row i: for a beam, whose hypotheses share a source.
   AttentionMemory select(std::span<const Index> rows) const;
+  static void fields(auto& m, auto&& f) { f("keys", m.keys), f("values", m.values); }
 };
 
 /// What an attention makes of a query: the weighted mean of the values [batch, width], and the weights

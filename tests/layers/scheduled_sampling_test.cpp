@@ -2,8 +2,10 @@
 #include <unroll/autograd/check/gradients.h>
 #include <unroll/layers/attention/additive_attention.h>
 #include <unroll/layers/bridge.h>
-#include <unroll/layers/decode.h>
+#include <unroll/layers/decoding/beam_search.h>
+#include <unroll/layers/decoding/generate.h>
 #include <unroll/layers/rnn.h>
+#include <unroll/layers/scheduled_sampling.h>
 #include <unroll/optim/adam.h>
 
 using namespace unroll;
@@ -38,6 +40,14 @@ struct Model {
   auto scores() const {
     return [this](Var<T> y) { return head(y); };
   }
+  /// One step, as decoders take it.
+  auto step() const {
+    return [this](Tape<T>& tape, std::span<const std::int32_t> words, const auto& state,
+                  const AttentionMemory<T>& memory) {
+      const auto one = decoder.step(target(tape, words, Shape{static_cast<Index>(words.size())}), state, memory);
+      return DecoderOutput(Var<T>(head(one.output)), one.state, one.weights);
+    };
+  }
   static void fields(auto& m, auto&& f) {
     f("source", m.source), f("target", m.target), f("encoder", m.encoder), f("decoder", m.decoder);
     f("bridge", m.bridge), f("head", m.head);
@@ -62,7 +72,7 @@ struct Strings {
 
 }  // namespace
 
-TEST_CASE("decoding: an encoder-decoder with attention learns to reverse strings it never saw") {
+TEST_CASE("scheduled sampling: an encoder-decoder with attention learns to reverse strings it never saw") {
   Rng rng{1};
   Model<float> model(32, rng);
   Adam adam(parameters(model), {.rate = 5e-3, .clip = 1.0});
@@ -80,15 +90,31 @@ TEST_CASE("decoding: an encoder-decoder with attention learns to reverse strings
   const Strings held_out(300, fresh);
   auto inference = Tape<float>::inference();
   const auto [memory, start] = model.read(inference, Tokens::batch(held_out.plain));
-  const auto written = greedy(model.decoder, start, memory, model.target, model.scores(), begin, end, 12);
+  const Ids firsts(300, begin);
+  const auto written = greedy(inference, start, firsts, model.step(), {.steps = 12, .end = end}, memory);
   int right = 0;
-  for (std::size_t b = 0; b < written.rows.size(); ++b)
-    right += written.rows[b] == Ids(held_out.plain[b].rbegin(), held_out.plain[b].rend());
+  for (std::size_t b = 0; b < written.size(); ++b)
+    right += written[b].tokens == Ids(held_out.plain[b].rbegin(), held_out.plain[b].rend());
   MESSAGE(right, " of 300 right");
   CHECK(right >= 285);
+
+  // A beam sees the same sources: each as many times as it has rows.
+  constexpr Index width = 3;
+  std::vector<Index> sources;
+  for (Index b = 0; b < 300; ++b) sources.insert(sources.end(), width, b);
+  const auto beams = beam_search(inference, start, firsts, model.step(),
+                                 {.width = width, .steps = 12, .end = end, .best = 2}, memory.select(sources));
+  int beam_right = 0;
+  for (std::size_t b = 0; b < beams.size(); ++b) {
+    REQUIRE(beams[b].size() == 2);
+    CHECK(beams[b][0].log_probability >= written[b].log_probability - 1e-4);
+    beam_right += beams[b][0].tokens == Ids(held_out.plain[b].rbegin(), held_out.plain[b].rend());
+  }
+  MESSAGE(beam_right, " of 300 right in a beam");
+  CHECK(beam_right >= 285);
 }
 
-TEST_CASE("decoding: scheduled sampling with probability 0 is teacher forcing") {
+TEST_CASE("scheduled sampling: with probability 0 is teacher forcing") {
   Rng rng{2};
   const Model<double> model(4, rng);
   const Strings batch(5, rng);
@@ -117,38 +143,22 @@ TEST_CASE("decoding: scheduled sampling with probability 0 is teacher forcing") 
       "scheduled_sampling: the probability 1.5 is not in 0 .. 1", ValueError);
 }
 
-TEST_CASE("decoding: scheduled sampling with probability 1 reads what greedy decoding writes") {
+TEST_CASE("scheduled sampling: with probability 1 reads what greedy decoding writes") {
   Rng rng{4};
   const Model<double> model(4, rng);
   const Strings batch(3, rng);
   Tape<double> tape;
   const auto [memory, start] = model.read(tape, Tokens::batch(batch.plain));
-  const auto written = greedy(model.decoder, start, memory, model.target, model.scores(), begin, -2, 6);
-  CHECK(written.weights.shape()[0] == 6);
+  const auto written = greedy(tape, start, Ids(3, begin), model.step(), {.steps = 6}, memory);
   const Tokens inputs(6, 3, Ids(18, begin));
   Rng coins{5};
   const auto own = scheduled_sampling(model.decoder, inputs, start, memory, model.target, model.scores(), 1, coins);
   const auto found = detail::likeliest<double>(reshape(model.head(own.outputs), {18, 12}));
   for (std::size_t b = 0; b < 3; ++b)
-    for (std::size_t t = 0; t < 6; ++t) CHECK(found[t * 3 + b] == written.rows[b][t]);
+    for (std::size_t t = 0; t < 6; ++t) CHECK(found[t * 3 + b] == written[b].tokens[t]);
 }
 
-TEST_CASE("decoding: greedy rows end at their own end, and the steps when all have") {
-  Rng rng{6};
-  Model<double> model(4, rng);
-  const Strings batch(4, rng);
-  std::fill(model.head.weight.edit().begin(), model.head.weight.edit().end(), 0.0);
-  model.head.bias.edit()(end) = 9;
-  auto tape = Tape<double>::inference();
-  const auto [memory, start] = model.read(tape, Tokens::batch(batch.plain));
-  const auto written = greedy(model.decoder, start, memory, model.target, model.scores(), begin, end, 12);
-  CHECK(written.weights.shape()[0] == 1);
-  for (const Ids& row : written.rows) CHECK(row.empty());
-  CHECK_THROWS_WITH_AS(greedy(model.decoder, start, memory, model.target, model.scores(), begin, end, 0),
-                       "greedy: 0 steps", ValueError);
-}
-
-TEST_CASE("decoding: gradients of the whole encoder-decoder, sampling its own symbols, agree with differences") {
+TEST_CASE("scheduled sampling: gradients of the whole encoder-decoder, sampling its own symbols, agree with differences") {
   Rng rng{7};
   Model<double> model(3, rng);
   const Strings batch(3, rng);

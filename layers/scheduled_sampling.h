@@ -3,9 +3,6 @@
 #include <unroll/layers/attention_decoder.h>
 #include <unroll/layers/embedding.h>
 
-// Decoders of symbols, step by step: `embed` is an embedding of them, `head(y)` gives the logits [batch, symbols] of
-// what the decoder puts out.
-
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
 
@@ -51,7 +48,8 @@ S last_states(const S& start, std::span<const S> states, std::span<const Index> 
 
 /// Teacher forcing in which, from the second step on, each input is with probability `own` not the one given but the
 /// symbol that the decoder found likeliest one step before (Bengio et al. 2015, section 2.4, where that is 1 -
-/// epsilon). With own = 0 it is the decoder called with the inputs embedded. Throws ValueError unless 0 <= own <= 1.
+/// epsilon). `embed` is an embedding of symbols, `head(y)` gives the logits [batch, symbols] of what the decoder puts
+/// out. With own = 0 it is the decoder called with the inputs embedded. Throws ValueError unless 0 <= own <= 1.
 template <class D, class E, class H>
 Decoded<typename D::scalar, typename D::State> scheduled_sampling(const D& decoder, const Tokens& inputs,
                                                                   const typename D::State& start,
@@ -83,42 +81,6 @@ Decoded<typename D::scalar, typename D::State> scheduled_sampling(const D& decod
   return {detail::valid_steps(ys, inputs.lengths),
           detail::last_states<T, typename D::State>(start, states, inputs.lengths),
           detail::valid_steps(ws, inputs.lengths)};
-}
-
-/// What a decoder wrote by itself.
-template <Real T>
-struct Written {
-  std::vector<std::vector<std::int32_t>> rows;  // the symbols of each row, without the end
-  Var<T> weights;                               // [steps, batch, (heads,) source time]
-};
-
-/// Free running: the first input is `begin`, each further one the likeliest symbol of the step before, until each row
-/// has put out `end` or `most` steps are done. On an inference tape nothing is recorded.
-template <class D, class E, class H>
-Written<typename D::scalar> greedy(const D& decoder, const typename D::State& start,
-                                   const AttentionMemory<typename D::scalar>& memory, const E& embed, H head,
-                                   std::int32_t begin, std::int32_t end, Index most) {
-  using T = typename D::scalar;
-  Tape<T>& tape = memory.keys.tape();
-  tape.template require<ValueError>(most > 0, "greedy: {} steps", most);
-  const Index batch = memory.batch();
-  Written<T> written{std::vector<std::vector<std::int32_t>>(static_cast<std::size_t>(batch)), {}};
-  std::vector<bool> ended(static_cast<std::size_t>(batch));
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(batch), begin);
-  std::vector<Var<T>> weights;
-  auto state = start;
-  for (Index t = 0; t < most && (t == 0 || std::ranges::find(ended, false) != ended.end()); ++t) {
-    const auto step = decoder.step(embed(tape, ids, Shape{batch}), state, memory, t);
-    state = step.state;
-    weights.push_back(step.weights);
-    ids = detail::likeliest<T>(head(step.output));
-    for (std::size_t b = 0; b < ids.size(); ++b) {
-      ended[b] = ended[b] || ids[b] == end;
-      if (!ended[b]) written.rows[b].push_back(ids[b]);
-    }
-  }
-  written.weights = stack(std::span<const Var<T>>(weights));
-  return written;
 }
 
 }  // namespace unroll::inline UNROLL_ISA
