@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
+#include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/tasks/language_file.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -86,9 +86,9 @@ void score_language_model(const std::string& model_file, const std::string& text
                   {"nats_per_token", nats},
                   {"tokens", count}};
     if (file.options.words)
-      fields.emplace_back("perplexity", std::exp(nats));
+      fields.emplace_back("perplexity", perplexity(nats));
     else
-      fields.emplace_back("bits_per_character", nats / std::numbers::ln2);
+      fields.emplace_back("bits_per_character", bits_from_nats(nats));
     report.result(fields);
   });
 }
