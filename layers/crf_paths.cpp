@@ -60,14 +60,13 @@ std::vector<LabelPath> PathSearch::best() {
   return {path};
 }
 
-void PathSearch::keep_best(std::vector<Step>& candidates, Index k) {
-  const auto better = [](const Step& a, const Step& b) {
-    return a.score != b.score ? a.score > b.score : a.label != b.label ? a.label < b.label : a.rank < b.rank;
-  };
-  std::erase_if(candidates, [](const Step& s) { return !(s.score > never); });
-  const std::size_t kept = std::min(candidates.size(), static_cast<std::size_t>(k));
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<Index>(kept), candidates.end(), better);
-  candidates.resize(kept);
+bool PathSearch::offer(std::vector<Step>& best, Index k, const Step& way) {
+  const bool full = static_cast<Index>(best.size()) == k;
+  if (!(way.score > (full ? best.back().score : never))) return false;
+  if (full) best.pop_back();
+  // Behind its equals, which came before it.
+  best.insert(std::upper_bound(best.begin(), best.end(), way, [](auto& a, auto& b) { return a.score > b.score; }), way);
+  return true;
 }
 
 std::vector<LabelPath> PathSearch::best(Index k) {
@@ -78,15 +77,13 @@ std::vector<LabelPath> PathSearch::best(Index k) {
   const auto extend = [&](std::vector<Step>& to, Index before, auto gain) {
     for (std::size_t j = 0; j < labels; ++j) {
       const std::vector<Step>& from = ways[static_cast<std::size_t>(before) * labels + j];
-      for (std::size_t rank = 0; rank < from.size(); ++rank)
-        to.push_back({from[rank].score + gain(j), static_cast<std::int32_t>(j), static_cast<std::int32_t>(rank)});
+      std::int32_t rank = 0;
+      while (rank < static_cast<std::int32_t>(from.size()) &&
+             offer(to, k, {from[static_cast<std::size_t>(rank)].score + gain(j), static_cast<std::int32_t>(j), rank}))
+        ++rank;
     }
-    keep_best(to, k);
   };
-  for (std::size_t to = 0; to < labels; ++to) {
-    ways[to].push_back({start_[to] + emissions_[to], 0, 0});
-    keep_best(ways[to], k);
-  }
+  for (std::size_t to = 0; to < labels; ++to) offer(ways[to], k, {start_[to] + emissions_[to], 0, 0});
   for (Index t = 1; t < steps_; ++t)
     for (std::size_t to = 0; to < labels; ++to)
       extend(ways[static_cast<std::size_t>(t) * labels + to], t - 1, [&](std::size_t j) {

@@ -25,7 +25,8 @@ class PathSearch {
     std::int32_t label;  // of the step before
     std::int32_t rank;   // among the paths that end there
   };
-  static void keep_best(std::vector<Step>& candidates, Index k);
+  /// Adds a way to the k best, which fall; false if it is none of them, as none after it will be.
+  static bool offer(std::vector<Step>& best, Index k, const Step& way);
 
   Index labels_, steps_ = 0;
   std::vector<double> transitions_, start_, end_, emissions_, score_, next_;

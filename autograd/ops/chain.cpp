@@ -152,11 +152,11 @@ struct ChainPosterior {
     const ChainScores<T> s = scores_of(chain);
     const Index cells = s.rows() * s.stride(), pairs = s.labels() * s.stride();
     Pieces memory(tape.template scratch<std::byte>(chain_covariance_bytes(s) + 2 * Pieces::bytes<T>(cells) +
-                                                   Pieces::bytes<T>(pairs)));
-    T* const future = memory.take<T>(cells);
+                                                   Pieces::bytes<T>(pairs) + Pieces::bytes<T>(s.rows())));
+    const ChainFuture<T> future{memory.take<T>(cells), memory.take<T>(s.rows())};
     const ChainExpectations<T> e{kept.data(), kept.data() + cells, nullptr};
     const ChainCovariance<T> d{memory.take<T>(cells), wanted(chain.transitions) ? memory.take<T>(pairs) : nullptr};
-    chain_future(s, e.beta, cost, future, memory);
+    chain_future(s, e, cost, future, memory);
     chain_covariance(s, e, cost, future, seeds, d, memory);
     deliver(chain, d.labels, d.counts, seeds);
   }
@@ -182,14 +182,16 @@ struct ChainEntropy {
   ChainPosterior<T> posterior;
 
   void forward(Var<T> y) const {
-    posterior.forward(y.tape(), [&](const ChainScores<T>& s, const ChainExpectations<T>& e, T* future, Pieces memory) {
-      chain_future(s, e.beta, ChainCost<T>{}, future, memory);
+    posterior.forward(y.tape(), [&](const ChainScores<T>& s, const ChainExpectations<T>& e, T* spare, Pieces memory) {
+      const ChainFuture<T> future{spare, memory.take<T>(s.rows())};
+      chain_future(s, e, ChainCost<T>{}, future, memory);
       for (Index i = 0; i < s.batch(); ++i) {
-        const Index first = s.at(0, i) * s.stride();
-        T total = 0;
-        for (Index k = first; k < first + s.labels(); ++k)
-          if (const T p = e.marginals[k]; p != 0) total += p * (future[k] - std::log(p));
-        result(y).data[i] = total;
+        double total = 0;
+        for (Index t = 0; i < s.alive(t); ++t) total += static_cast<double>(future.means[s.at(t, i)]);
+        const T* const first = e.marginals + s.at(0, i) * s.stride();
+        for (Index k = 0; k < s.labels(); ++k)
+          if (first[k] != 0) total -= static_cast<double>(first[k]) * std::log(static_cast<double>(first[k]));
+        result(y).data[i] = static_cast<T>(total);
       }
     });
   }

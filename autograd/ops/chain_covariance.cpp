@@ -2,7 +2,8 @@
 #include <unroll/autograd/tensor/exponential.h>
 
 // Given all emissions, the labels are a Markov chain: P(k after j) = exp(transition + emission + beta(k) - beta(j)).
-// What a path costs before and after a label is expected along it, each a mean of means, so that nothing cancels.
+// What a path costs before and after a label is expected along it. Means are taken out at each step, so that in long
+// rows no small difference of large sums is ever formed.
 
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
@@ -63,30 +64,41 @@ Batch<T> load(const T* x) {
   return Batch<T>::load_unaligned(x);
 }
 
+/// Takes the mean out of x; returns it.
+template <Real T>
+T center(const T* probabilities, T* x, Index stride) {
+  const T mean = simd::dot(probabilities, x, stride);
+  for (Index c = 0; c < stride; ++c) x[c] -= mean;
+  return mean;
+}
+
 }  // namespace
 
 template <Real T>
 Index chain_covariance_bytes(const ChainScores<T>& s) {
-  return ChainStep<T>::bytes(s) + Pieces::bytes<T>(s.rows() * s.stride()) + 2 * Pieces::bytes<T>(s.stride()) +
-         Pieces::bytes<T>(s.batch());
+  return ChainStep<T>::bytes(s) + Pieces::bytes<T>(s.rows() * s.stride()) + 2 * Pieces::bytes<T>(s.stride());
 }
 
 template <Real T>
-void chain_future(const ChainScores<T>& s, const T* beta, const ChainCost<T>& cost, T* future, Pieces memory) {
-  ChainStep<T> step(s, beta, cost, memory);
+void chain_future(const ChainScores<T>& s, const ChainExpectations<T>& of, const ChainCost<T>& cost,
+                  const ChainFuture<T>& to, Pieces memory) {
+  ChainStep<T> step(s, of.beta, cost, memory);
   const Index stride = s.stride();
-  std::fill_n(future, s.rows() * stride, T(0));
+  std::fill_n(to.values, s.rows() * stride, T(0));
+  std::fill_n(to.means, s.rows(), T(0));
   for (Index t = s.steps.count(); t-- > 1;)
     for (Index i = 0; i < s.alive(t); ++i) {
       const Index p = s.at(t - 1, i), r = s.at(t, i);
+      T* const row = to.values + p * stride;
       step.load(r);
       for (Index j = 0; j < s.labels(); ++j) {
         Batch<T> sum(T(0));
         step.from(p, j, [&](Index c, Batch<T> q, Batch<T> v) {
-          sum += q * (v + load(step.values + c) + load(future + r * stride + c));
+          sum += q * (v + load(step.values + c) + load(to.values + r * stride + c));
         });
-        future[p * stride + j] = simd::total(sum);
+        row[j] = simd::total(sum);
       }
+      to.means[p] = center(of.marginals + p * stride, row, stride);
     }
 }
 
@@ -97,14 +109,15 @@ struct CovariancePass {
   const ChainScores<T>& scores;
   const ChainExpectations<T>& of;
   const ChainCost<T>& cost;
-  const T *future, *seeds;
+  const ChainFuture<T>& future;
+  const T* seeds;
   const ChainCovariance<T>& to;
   ChainStep<T> step;
   Index stride;
-  T *past, *sum, *mass, *means;
+  T *past, *sum, *mass;  // past [rows, stride] as ChainFuture, of all up to a label
 
-  CovariancePass(const ChainScores<T>& s, const ChainExpectations<T>& of, const ChainCost<T>& cost, const T* future,
-                 const T* seeds, const ChainCovariance<T>& to, Pieces memory)
+  CovariancePass(const ChainScores<T>& s, const ChainExpectations<T>& of, const ChainCost<T>& cost,
+                 const ChainFuture<T>& future, const T* seeds, const ChainCovariance<T>& to, Pieces memory)
       : scores(s),
         of(of),
         cost(cost),
@@ -115,30 +128,26 @@ struct CovariancePass {
         stride(s.stride()),
         past(memory.take<T>(s.rows() * stride)),
         sum(memory.take<T>(stride)),
-        mass(memory.take<T>(stride)),
-        means(memory.take<T>(s.batch())) {}
+        mass(memory.take<T>(stride)) {}
 
   void run() {
     if (to.counts != nullptr) std::fill_n(to.counts, scores.labels() * stride, T(0));
-    for (Index i = 0; i < scores.batch(); ++i) begin(scores.at(0, i), i);
+    for (Index i = 0; i < scores.batch(); ++i) begin(scores.at(0, i));
     for (Index t = 1; t < scores.steps.count(); ++t)
       for (Index i = 0; i < scores.alive(t); ++i) pair(scores.at(t - 1, i), scores.at(t, i), i);
   }
-  void begin(Index r, Index i) {
-    const T *const mu = of.marginals + r * stride, *const f = future + r * stride;
-    T* const l = past + r * stride;
+  void begin(Index r) {
+    const T* const mu = of.marginals + r * stride;
     step.load_values(r);
-    means[i] = 0;
-    for (Index c = 0; c < stride; ++c) {
-      l[c] = step.values[c] - (cost.surprise() && mu[c] > 0 ? std::log(mu[c]) : T(0));
-      means[i] += mu[c] * (l[c] + f[c]);
-    }
-    deliver(r, i);
-  }
-  void deliver(Index r, Index i) {
     for (Index c = 0; c < stride; ++c)
-      to.labels[r * stride + c] =
-          of.marginals[r * stride + c] * (past[r * stride + c] + future[r * stride + c] - means[i]);
+      past[r * stride + c] = step.values[c] - (cost.surprise() && mu[c] > 0 ? std::log(mu[c]) : T(0));
+    deliver(r);
+  }
+  void deliver(Index r) {
+    const T *const mu = of.marginals + r * stride, *const f = future.values + r * stride;
+    T* const l = past + r * stride;
+    center(mu, l, stride);
+    for (Index c = 0; c < stride; ++c) to.labels[r * stride + c] = mu[c] * (l[c] + f[c]);
   }
   void pair(Index p, Index r, Index i) {
     step.load(r);
@@ -153,12 +162,12 @@ struct CovariancePass {
         (load(mass + c) + joint).store_unaligned(mass + c);
         if (to.counts == nullptr) return;
         T* const count = to.counts + j * stride + c;
-        const Batch<T> rest = load(step.values + c) + load(future + r * stride + c) - Batch<T>(means[i]);
+        const Batch<T> rest = load(step.values + c) + load(future.values + r * stride + c) - Batch<T>(future.means[p]);
         xsimd::fma(Batch<T>(seed) * joint, spent + rest, load(count)).store_unaligned(count);
       });
     }
     for (Index c = 0; c < stride; ++c) past[r * stride + c] = step.values[c] + (mass[c] == 0 ? T(0) : sum[c] / mass[c]);
-    deliver(r, i);
+    deliver(r);
   }
 };
 
@@ -166,15 +175,16 @@ struct CovariancePass {
 
 template <Real T>
 void chain_covariance(const ChainScores<T>& scores, const ChainExpectations<T>& of, const ChainCost<T>& cost,
-                      const T* future, const T* seeds, const ChainCovariance<T>& to, Pieces memory) {
+                      const ChainFuture<T>& future, const T* seeds, const ChainCovariance<T>& to, Pieces memory) {
   CovariancePass<T>(scores, of, cost, future, seeds, to, memory).run();
 }
 
-#define UNROLL_INSTANTIATE(T)                                                                                       \
-  template Index chain_covariance_bytes(const ChainScores<T>&);                                                     \
-  template void chain_future(const ChainScores<T>&, const T*, const ChainCost<T>&, T*, Pieces);                     \
-  template void chain_covariance(const ChainScores<T>&, const ChainExpectations<T>&, const ChainCost<T>&, const T*, \
-                                 const T*, const ChainCovariance<T>&, Pieces);
+#define UNROLL_INSTANTIATE(T)                                                                             \
+  template Index chain_covariance_bytes(const ChainScores<T>&);                                           \
+  template void chain_future(const ChainScores<T>&, const ChainExpectations<T>&, const ChainCost<T>&,     \
+                             const ChainFuture<T>&, Pieces);                                              \
+  template void chain_covariance(const ChainScores<T>&, const ChainExpectations<T>&, const ChainCost<T>&, \
+                                 const ChainFuture<T>&, const T*, const ChainCovariance<T>&, Pieces);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)
 

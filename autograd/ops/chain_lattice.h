@@ -79,12 +79,19 @@ struct ChainCovariance {
   T* counts;  // [labels, stride] with the number of each transition, each row times its seed
 };
 
-/// future [rows, stride]: the expected cost of all that comes after a label, given that.
+/// The expected cost of what comes after a label at a step.
 template <Real T>
-void chain_future(const ChainScores<T>& scores, const T* beta, const ChainCost<T>& cost, T* future, Pieces memory);
+struct ChainFuture {
+  T* values;  // [rows, stride] less their mean under the marginals
+  T* means;   // [rows] the expected cost of the step after
+};
+
+template <Real T>
+void chain_future(const ChainScores<T>& scores, const ChainExpectations<T>& of, const ChainCost<T>& cost,
+                  const ChainFuture<T>& to, Pieces memory);
 template <Real T>
 void chain_covariance(const ChainScores<T>& scores, const ChainExpectations<T>& of, const ChainCost<T>& cost,
-                      const T* future, const T* seeds, const ChainCovariance<T>& to, Pieces memory);
+                      const ChainFuture<T>& future, const T* seeds, const ChainCovariance<T>& to, Pieces memory);
 template <Real T>
 Index chain_covariance_bytes(const ChainScores<T>& scores);
 
