@@ -66,16 +66,17 @@ StructuredCase crf() {
           }};
 }
 
+struct WordModel {
+  Embedding<> embed;
+  LSTM<> rnn;
+  Linear<> head;
+  static void fields(auto& m, auto&& f) { f("embed", m.embed), f("rnn", m.rnn), f("head", m.head); }
+};
+
 StructuredCase beam() {
-  struct Model {
-    Embedding<> embed;
-    LSTM<> rnn;
-    Linear<> head;
-    static void fields(auto& m, auto&& f) { f("embed", m.embed), f("rnn", m.rnn), f("head", m.head); }
-  };
   struct Data {
     Rng rng{3};
-    Model model{{1000, 256, rng}, {256, 256, rng}, {256, 1000, rng}};
+    WordModel model{{1000, 256, rng}, {256, 256, rng}, {256, 1000, rng}};
     std::vector<std::int32_t> first;
     Tape<> tape = Tape<>::inference();
   };
@@ -86,7 +87,7 @@ StructuredCase beam() {
           [d](const std::string& file) { save(d->model, file); },
           [d] {
             d->tape.rewind();
-            const Model& m = d->model;
+            const WordModel& m = d->model;
             const auto step = [&m](Tape<>& tape, std::span<const std::int32_t> tokens, const LSTM<>::State& state) {
               const auto next = m.rnn.step(m.embed(tape, tokens, Shape{static_cast<Index>(tokens.size())}), state);
               return std::pair{Var<>(m.head(next.h)), next};

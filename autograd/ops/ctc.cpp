@@ -51,8 +51,8 @@ class Alignments {
 
   /// The logarithm of the probability of all alignments, from log probabilities [steps, classes]. With `shares`, of the
   /// same shape, the probability that an alignment is at a class is added to it, for each step.
-  T log_probability(const T* log_p, Index steps, Index classes, T* shares) {
-    if (steps == 0) return states_ == 1 ? T(0) : never<T>;
+  double log_probability(const T* log_p, Index steps, Index classes, T* shares) {
+    if (steps == 0) return states_ == 1 ? 0 : never<double>;
     emit_ = take_row();
     for (Index t = 1; t < steps; ++t) take_row();
     ahead_ = take_row();
@@ -61,18 +61,20 @@ class Alignments {
       for (Index s = 0; s < states_; ++s) at(emit_, t)[s] = log_p[t * classes + labels_[s]];
     ahead_[0] = emit_[0];
     if (states_ > 1) ahead_[1] = emit_[1];
+    // Rows are kept near 0, where logarithms are precise; what was taken out of them adds up in double.
+    double taken = 0;
     for (Index t = 1; t < steps; ++t) {
       const T* const last = at(ahead_, t - 1);
       T* const next = at(ahead_, t);
       for (Index s = 0; s < states_; s += lanes<T>)
         (load(at(emit_, t) + s) + log_sum<T>(load(last + s), load(last + s - 1), load(last + s - 2) + load(skips_ + s)))
             .store_unaligned(next + s);
-      clear_behind(next);
+      taken += static_cast<double>(take_largest(next));
     }
     const T* const end = at(ahead_, steps - 1) + states_ - 1;
-    const T total = log_sum<T>(Batch<T>(end[0]), Batch<T>(states_ > 1 ? end[-1] : never<T>), Batch<T>(never<T>)).get(0);
-    if (shares != nullptr) add_shares(total, steps, classes, shares);
-    return total;
+    const T rest = log_sum<T>(Batch<T>(end[0]), Batch<T>(states_ > 1 ? end[-1] : never<T>), Batch<T>(never<T>)).get(0);
+    if (shares != nullptr && rest != never<T>) add_shares(steps, classes, shares);
+    return taken + static_cast<double>(rest);
   }
 
  private:
@@ -89,16 +91,28 @@ class Alignments {
   T* at(T* first, Index t) const { return first + t * row_; }
   static Batch<T> load(const T* from) { return Batch<T>::load_unaligned(from); }
   void clear_behind(T* states) const { std::fill_n(states + states_, lanes<T>, never<T>); }
+  /// Takes the largest out of a row, unless nothing is reached, and returns it.
+  T take_largest(T* states) const {
+    const T largest = simd::max(states, states_);
+    if (largest == never<T>) return 0;
+    for (Index s = 0; s < states_; s += lanes<T>) (load(states + s) - Batch<T>(largest)).store_unaligned(states + s);
+    clear_behind(states);
+    return largest;
+  }
 
-  void add_shares(T total, Index steps, Index classes, T* shares) {
-    // What is behind a state: the probability of the steps after it.
+  void add_shares(Index steps, Index classes, T* shares) {
+    // What is behind a state: the probability of the steps after it, up to a factor.
     T *behind = take_row(), *before = take_row(), *probability = take_row();
     behind[states_ - 1] = 0;
     if (states_ > 1) behind[states_ - 2] = 0;
     for (Index t = steps - 1;; --t) {
       for (Index s = 0; s < states_; s += lanes<T>)
-        math::exp(load(at(ahead_, t) + s) + load(behind + s) - Batch<T>(total)).store_unaligned(probability + s);
-      for (Index s = 0; s < states_; ++s) shares[t * classes + labels_[s]] += probability[s];
+        (load(at(ahead_, t) + s) + load(behind + s)).store_unaligned(probability + s);
+      const Batch<T> largest(simd::max(probability, states_));
+      for (Index s = 0; s < states_; s += lanes<T>)
+        math::exp(load(probability + s) - largest).store_unaligned(probability + s);
+      const T scale = 1 / simd::sum(probability, states_);
+      for (Index s = 0; s < states_; ++s) shares[t * classes + labels_[s]] += scale * probability[s];
       if (t == 0) return;
       for (Index s = 0; s < states_; s += lanes<T>)
         (load(at(emit_, t) + s) + load(behind + s)).store_unaligned(behind + s);
@@ -107,6 +121,7 @@ class Alignments {
         log_sum<T>(load(behind + s), load(behind + s + 1), load(behind + s + 2) + load(skips_ + s + 2))
             .store_unaligned(before + s);
       clear_behind(before);
+      take_largest(before);
       std::swap(behind, before);
     }
   }
@@ -132,6 +147,14 @@ struct CtcLoss {
     for (Index r = 0; r < to.rows; ++r) simd::add_scaled(dy, gradients.data() + r * to.cols, to.row(r), to.cols);
   }
 };
+
+template <Real T>
+void log_softmax_row(const T* x, T* y, Index n) {
+  const T largest = simd::max(x, n);
+  simd::map(x, y, n, [=](auto v) { return math::exp(v - decltype(v)(largest)); });
+  const T lse = largest + std::log(simd::sum(y, n));
+  simd::map(x, y, n, [=](auto v) { return v - decltype(v)(lse); });
+}
 
 template <Real T>
 void check_ctc(Tape<T>& tape, const Shape& shape, const Labels& targets, std::span<const Index> lengths,
@@ -184,27 +207,26 @@ Var<T> ctc_loss(Var<T> logits, const Labels& targets, std::span<const Index> len
     const std::vector<std::int32_t>& target = targets[static_cast<std::size_t>(b)];
     const Index steps = lengths.empty() ? time : lengths[static_cast<std::size_t>(b)];
     Alignments<T> alignments(target, options.blank, room, symbols);
-    if (const Index fewest = alignments.fewest_steps(); fewest > steps) {
-      tape.template require<ValueError>(options.infeasible != Infeasible::refuse,
-                                        "ctc_loss: the target of row {} takes {} steps at least, its sequence has {}",
-                                        b, fewest, steps);
+    const Index fewest = alignments.fewest_steps();
+    tape.template require<ValueError>(fewest <= steps || options.infeasible != Infeasible::refuse,
+                                      "ctc_loss: the target of row {} takes {} steps at least, its sequence has {}", b,
+                                      fewest, steps);
+    double found = never<double>;
+    if (fewest <= steps) {
+      for (Index t = 0; t < steps; ++t) log_softmax_row(x.row(t * batch + b), log_p + t * classes, classes);
+      if (differentiates) std::fill_n(shares, steps * classes, T(0));
+      found = alignments.log_probability(log_p, steps, classes, differentiates ? shares : nullptr);
+      tape.template require<ValueError>(found != never<double> || options.infeasible != Infeasible::refuse,
+                                        "ctc_loss: no alignment of row {} has a probability above 0", b);
+    }
+    if (found == never<double>) {
       if (options.infeasible == Infeasible::infinite) total = std::numeric_limits<double>::infinity();
       continue;
     }
-    for (Index t = 0; t < steps; ++t) {
-      const T* const from = x.row(t * batch + b);
-      T* const to = log_p + t * classes;
-      const T largest = simd::max(from, classes);
-      simd::map(from, to, classes, [=](auto v) { return math::exp(v - decltype(v)(largest)); });
-      const T lse = largest + std::log(simd::sum(to, classes));
-      simd::map(from, to, classes, [=](auto v) { return v - decltype(v)(lse); });
-    }
-    if (differentiates) std::fill_n(shares, steps * classes, T(0));
-    const T found = alignments.log_probability(log_p, steps, classes, differentiates ? shares : nullptr);
     const T weight = options.reduction == Reduction::sum
                          ? T(1)
                          : T(1) / static_cast<T>(batch * std::max<Index>(1, static_cast<Index>(target.size())));
-    total -= static_cast<double>(weight) * static_cast<double>(found);
+    total -= static_cast<double>(weight) * found;
     for (Index t = 0; differentiates && t < steps; ++t) {
       T* const g = rule.gradients.data() + (t * batch + b) * classes;
       simd::map(log_p + t * classes, g, classes, [=](auto v) { return decltype(v)(weight) * math::exp(v); });

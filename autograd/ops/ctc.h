@@ -10,7 +10,7 @@ namespace unroll::inline UNROLL_ISA {
 using Labels = std::vector<std::vector<std::int32_t>>;
 
 /// What becomes of a row whose target no alignment can produce: with a blank between equal neighbours it is longer than
-/// its sequence.
+/// its sequence, or its labels have no probability.
 enum class Infeasible : std::uint8_t {
   infinite,  // its loss, and with it that of the batch, is infinite; it has no gradient
   zero,      // it has no loss, and no gradient

@@ -129,6 +129,19 @@ TEST_CASE("ctc: a target that no alignment produces is infinite, left out, or re
                        "ctc_loss: the target of row 0 takes 5 steps at least, its sequence has 4", ValueError);
 }
 
+TEST_CASE("ctc: a label whose logit is -infinity throughout has no alignment") {
+  Tape<double> tape;
+  Array x = make_tensor<double>({4, 2, classes}, 0.5);
+  for (Index t = 0; t < 4; ++t) x(t, 0, 2) = -INFINITY;
+  const Var<double> v = tape.variable(x), loss = ctc_loss(v, {{1, 2}, {1, 2}});
+  CHECK(loss.item() == INFINITY);
+  const Array g = tape.gradient(loss, Array(1.0), v);
+  for (Index t = 0; t < 4; ++t)
+    for (Index c = 0; c < classes; ++c) CHECK((g(t, 0, c) == 0 && std::isfinite(g(t, 1, c))));
+  CHECK_THROWS_WITH_AS(ctc_loss(v, {{1, 2}, {1, 2}}, {}, {.infeasible = Infeasible::refuse}),
+                       "ctc_loss: no alignment of row 0 has a probability above 0", ValueError);
+}
+
 TEST_CASE_TEMPLATE("ctc: large logits and long sequences stay finite", T, float, double) {
   Tape<T> tape;
   Tensor<T> x = make_tensor<T>({1500, 1, classes}, T(0));

@@ -51,7 +51,10 @@ class Bigrams : public PrefixModel {
   double of(const Symbols& labels) const {
     double total = 0;
     std::int32_t last = 0;
-    for (const auto label : labels) total += log_p_(last, std::exchange(last, label));
+    for (const auto label : labels) {
+      total += log_p_(last, label);
+      last = label;
+    }
     return total + log_p_(last, 0);
   }
 
