@@ -3,6 +3,10 @@
 // The engine: values, history, vocabulary, and the gradient checker.
 
 #include <unroll/autograd/check/gradients.h>
+#include <unroll/autograd/ops/attention_scores.h>
+#include <unroll/autograd/ops/chain.h>
+#include <unroll/autograd/ops/class_losses.h>
+#include <unroll/autograd/ops/ctc.h>
 #include <unroll/autograd/ops/elementwise.h>
 #include <unroll/autograd/ops/layout.h>
 #include <unroll/autograd/ops/linalg.h>

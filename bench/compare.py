@@ -204,11 +204,15 @@ def jax_step(cell, layers, data, unroll_steps):
 def serve(kind, name, path):
     data = load(path)
     cell, layers = SHAPES[name]
-    start = time.perf_counter()
     if kind.startswith("jax"):
         step = jax_step(cell, layers, data, int(kind.partition(":")[2] or 1))
     else:
         step = torch_step(cell, layers, data, kind == "torch.compile")
+    serve_steps(step)
+
+
+def serve_steps(step):
+    """Takes orders from standard input: "losses N", "time N" (milliseconds each), "rss"."""
     print("ready", flush=True)
     for line in sys.stdin:
         what, *count = line.split()

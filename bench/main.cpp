@@ -1,4 +1,6 @@
+#include <chrono>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <string>
 
@@ -6,6 +8,7 @@
 
 #include <micro.h>
 #include <sequences.h>
+#include <structured.h>
 #include <training.h>
 #include <unroll/autograd/tensor/error.h>
 #include <CLI/CLI.hpp>
@@ -94,11 +97,9 @@ nlohmann::ordered_json measure(const TrainShape& shape, int threads, Index shard
   return row;
 }
 
-/// Takes orders from standard input, for ./run bench compare: "losses N" prints the losses of N steps, "time N" the
-/// milliseconds of N steps, "rss" the peak resident memory in bytes.
-void serve(const TrainShape& shape, const std::string& file) {
-  const auto training = make_training(shape, 1, 1);
-  training->save(file);
+/// Takes orders from standard input, for the comparisons with peers: "losses N" prints what N steps return, "time N" the
+/// milliseconds of N steps, "rss" the peak resident memory in bytes. `step` returns its result and its milliseconds.
+void serve(const std::function<std::pair<double, double>()>& step) {
   fmt::print("ready\n");
   std::fflush(stdout);
   std::string what;
@@ -107,13 +108,31 @@ void serve(const TrainShape& shape, const std::string& file) {
     if (what != "rss") std::cin >> count;
     if (what == "rss") fmt::print("{}", peak_rss_bytes());
     for (int i = 0; i < count && what != "rss"; ++i) {
-      const double loss = training->step();
-      const auto& p = training->phases;
-      fmt::print("{} ", what == "losses" ? loss : p.forward + p.backward + p.update);
+      const auto [result, ms] = step();
+      fmt::print("{} ", what == "losses" ? result : ms);
     }
     fmt::print("\n");
     std::fflush(stdout);
   }
+}
+
+void serve_shape(const TrainShape& shape, const std::string& file) {
+  const auto training = make_training(shape, 1, 1);
+  training->save(file);
+  serve([&] {
+    const double loss = training->step();
+    const auto& p = training->phases;
+    return std::pair{loss, p.forward + p.backward + p.update};
+  });
+}
+
+void serve_structured(const StructuredCase& c, const std::string& file) {
+  c.save(file);
+  serve([&] {
+    const auto start = std::chrono::steady_clock::now();
+    const double result = c.step();
+    return std::pair{result, 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  });
 }
 
 }  // namespace
@@ -138,6 +157,9 @@ int main(int argc, char** argv) {
   auto* server = app.add_subcommand("serve", "take orders from standard input (used by compare)");
   server->add_option("--shape", name, "the shape")->required();
   server->add_option("--save", file, "where to write weights and data")->required();
+  auto* structured = app.add_subcommand("serve-structured", "the same for CTC, CRF and beams (used by structured)");
+  structured->add_option("--case", name, "which")->required()->check(CLI::IsMember(structured_case_names()));
+  structured->add_option("--save", file, "where to write weights and data")->required();
   auto* tape = app.add_subcommand("tape", "nanoseconds per node");
   auto* ops = app.add_subcommand("ops", "nanoseconds per element of each op");
   auto* gemm = app.add_subcommand("gemm", "products by shape");
@@ -167,7 +189,8 @@ int main(int argc, char** argv) {
           rows.push_back(measure(s, threads, shards == 0 ? threads : shards, seconds, phases));
       print(rows, json);
     }
-    if (*server) serve(shape_named(name), file);
+    if (*server) serve_shape(shape_named(name), file);
+    if (*structured) serve_structured(structured_case(name), file);
     if (*tape) print(bench_tape(), json);
     if (*ops) print(bench_ops(), json);
     if (*gemm) print(bench_gemm(), json);

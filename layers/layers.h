@@ -3,8 +3,20 @@
 // Everything a sequence model is built from.
 
 #include <unroll/autograd/autograd.h>
+#include <unroll/layers/adaptive_softmax.h>
+#include <unroll/layers/attention/additive_attention.h>
+#include <unroll/layers/attention/attention.h>
+#include <unroll/layers/attention/location_attention.h>
+#include <unroll/layers/attention/multi_head_attention.h>
+#include <unroll/layers/attention/multiplicative_attention.h>
+#include <unroll/layers/attention_decoder.h>
+#include <unroll/layers/bridge.h>
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/layers/cells/cells.h>
+#include <unroll/layers/crf.h>
+#include <unroll/layers/decoding/beam_search.h>
+#include <unroll/layers/decoding/ctc_decoding.h>
+#include <unroll/layers/decoding/generate.h>
 #include <unroll/layers/embedding.h>
 #include <unroll/layers/free_running.h>
 #include <unroll/layers/init.h>
@@ -12,10 +24,15 @@
 #include <unroll/layers/layer_norm.h>
 #include <unroll/layers/linear.h>
 #include <unroll/layers/model.h>
+#include <unroll/layers/ordinal_regression.h>
+#include <unroll/layers/pointer_generator.h>
 #include <unroll/layers/pooling.h>
 #include <unroll/layers/rnn.h>
+#include <unroll/layers/sampled_softmax.h>
+#include <unroll/layers/scheduled_sampling.h>
 #include <unroll/layers/sequential.h>
 #include <unroll/layers/tbptt.h>
+#include <unroll/layers/tied_embedding.h>
 #include <unroll/layers/time_convolution.h>
 #include <unroll/layers/tokens.h>
 #include <unroll/layers/tree_lstm.h>

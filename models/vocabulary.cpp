@@ -1,8 +1,7 @@
 #include <unroll/models/vocabulary.h>
 
-#include <unroll/autograd/tensor/error.h>
+#include <unroll/models/utf8.h>
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 namespace unroll::inline UNROLL_ISA {
@@ -13,39 +12,10 @@ constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-/// Bytes of the character at the front of `text`, 0 when it is not well formed (Unicode 15, table
-/// 3-7).
-std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned lead = byte(0), second = byte(1);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4 || !tail(1)) return 0;
-  if (lead < 0xE0) return 2;
-  if (lead < 0xF0) {
-    const bool overlong = lead == 0xE0 && second < 0xA0, surrogate = lead == 0xED && second >= 0xA0;
-    return overlong || surrogate || !tail(2) ? 0 : 3;
-  }
-  const bool overlong = lead == 0xF0 && second < 0x90, beyond = lead == 0xF4 && second >= 0x90;
-  return overlong || beyond || !tail(2) || !tail(3) ? 0 : 4;
-}
-
-std::uint32_t code_point(std::string_view character) {
-  static constexpr std::array<std::uint32_t, 5> lead_mask{0, 0x7F, 0x1F, 0x0F, 0x07};
-  std::uint32_t code = static_cast<unsigned char>(character[0]) & lead_mask[character.size()];
-  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
-  return code;
-}
-
 /// Calls f(symbol, byte offset) for each character.
 template <class F>
 void for_each_character(std::string_view text, std::string_view where, F&& f) {
-  for (std::size_t offset = 0; offset < text.size();) {
-    const std::size_t n = character_length(text.substr(offset));
-    require<FileError>(n > 0, "{}: invalid UTF-8 at byte {}", where, offset);
-    f(text.substr(offset, n), offset);
-    offset += n;
-  }
+  detail::for_each_character<FileError>(text, where, f);
 }
 
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -78,9 +48,9 @@ void for_each_symbol(bool words, std::string_view text, std::string_view where, 
 /// A symbol as messages show it: quoted, a character also by its code point.
 std::string shown(std::string_view symbol) {
   constexpr std::size_t longest = 40;
-  if (symbol.empty() || character_length(symbol) != symbol.size())
+  if (symbol.empty() || detail::character_length(symbol) != symbol.size())
     return fmt::format("'{}'", symbol.substr(0, longest));
-  const std::uint32_t code = code_point(symbol);
+  const std::uint32_t code = detail::code_point(symbol);
   const bool control = code < 0x20 || (code >= 0x7F && code < 0xA0);
   return control ? fmt::format("U+{:04X}", code) : fmt::format("'{}' (U+{:04X})", symbol, code);
 }
@@ -97,7 +67,7 @@ Vocabulary Vocabulary::characters(std::string_view text, bool unknown, std::stri
   std::vector<std::string> symbols;
   std::vector<bool> seen(0x110000);
   for_each_character(text, where, [&](std::string_view character, std::size_t) {
-    const std::uint32_t code = code_point(character);
+    const std::uint32_t code = detail::code_point(character);
     if (!seen[code]) symbols.emplace_back(character);
     seen[code] = true;
   });

@@ -43,6 +43,7 @@ struct Targets {
   std::int32_t ignore;
   T weight_sum;  // of all classes
   T scale;       // 1 / sum of the weights of the counted rows, or 1
+  bool each;     // the result is the loss of each row
 
   T weight(Index c) const { return weights.empty() ? T(1) : weights[static_cast<std::size_t>(c)]; }
 
@@ -79,6 +80,24 @@ struct Targets {
     return std::fma(mass, largest + std::log(total), rest);
   }
   bool counts(Index row) const { return ids[static_cast<std::size_t>(row)] != ignore; }
+  /// The gradient of the loss of a row, less the scale, from that of the result.
+  T seed(const T* dy, Index row) const { return each ? dy[row] : *dy; }
+};
+
+/// Where the losses of rows go: into one result, or each into its own.
+template <Real T>
+struct Losses {
+  const Targets<T>& targets;
+  T* y;
+  double total = 0;
+
+  void add(Index row, T loss) {
+    if (targets.each) y[row] = loss;
+    total += static_cast<double>(loss);
+  }
+  void finish() const {
+    if (!targets.each) *y = static_cast<T>(total * static_cast<double>(targets.scale));
+  }
 };
 
 template <Real T>
@@ -92,8 +111,8 @@ Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<con
                                     "cross_entropy: the smoothing {} is not in 0 .. 1", options.smoothing);
   const std::span<T> weights = tape.template room<T>(static_cast<Index>(options.weights.size()));
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<T>(options.weights[i]);
-  Targets<T> result{tape.keep(targets),      weights, static_cast<T>(options.smoothing), options.ignore,
-                    static_cast<T>(classes), T(1)};
+  Targets<T> result{tape.keep(targets),      weights, static_cast<T>(options.smoothing),   options.ignore,
+                    static_cast<T>(classes), T(1),    options.reduction == Reduction::none};
   if (!weights.empty()) result.weight_sum = simd::sum(weights.data(), classes);
   double total = 0;
   bool any = false;
@@ -121,15 +140,13 @@ struct CrossEntropy {
 
   void forward(Var<T> y) const {
     const View<const T> x = values(logits);
-    double total = 0;
-    for (Index r = 0; r < x.rows; ++r) {
-      if (!targets.counts(r)) continue;
-      total += static_cast<double>(targets.loss(x.row(r), x.cols, r, row_logsumexp(x.row(r), x.cols)));
-    }
-    *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
+    Losses<T> losses{targets, result(y).data};
+    for (Index r = 0; r < x.rows; ++r)
+      losses.add(r, targets.counts(r) ? targets.loss(x.row(r), x.cols, r, row_logsumexp(x.row(r), x.cols)) : T(0));
+    losses.finish();
   }
   void backward(Var<T> y) const {
-    const T seed = *gradient(y).data * targets.scale;
+    const T* const dy = gradient(y).data;
     const View<const T> x = values(logits);
     const auto [d, fresh] = y.tape().claim_gradient(logits.index());
     const auto row = y.tape().template scratch<T>(x.cols);
@@ -140,7 +157,7 @@ struct CrossEntropy {
       }
       T* const to = fresh ? d.row(r) : row.data();
       std::copy_n(x.row(r), x.cols, to);
-      targets.differentiate(to, x.cols, r, seed);
+      targets.differentiate(to, x.cols, r, targets.seed(dy, r) * targets.scale);
       if (!fresh) simd::add_scaled(T(1), to, d.row(r), d.cols);
     }
   }
@@ -179,34 +196,39 @@ struct LinearCrossEntropy {
   void forward(Var<T> y) const {
     const Index rows = values(h).rows, classes = values(weight).cols, tile = tile_of(classes);
     const std::span<T> scratch = kept.empty() ? y.tape().template scratch<T>(tile * classes) : std::span<T>();
-    double total = 0;
+    Losses<T> losses{targets, result(y).data};
     for (Index first = 0; first < rows; first += tile) {
       const std::span<T> memory = kept.empty() ? scratch : kept.subspan(static_cast<std::size_t>(first * classes));
       const View<T> x = logits(memory, first, std::min(rows, first + tile));
       for (Index r = 0; r < x.rows; ++r)
         if (!kept.empty())
-          total += static_cast<double>(differentiate(x.row(r), classes, first + r, targets.scale));
-        else if (targets.counts(first + r))
-          total += static_cast<double>(targets.loss(x.row(r), classes, first + r, row_logsumexp<T>(x.row(r), classes)));
+          losses.add(first + r, differentiate(x.row(r), classes, first + r, targets.scale));
+        else
+          losses.add(first + r, targets.counts(first + r)
+                                    ? targets.loss(x.row(r), classes, first + r, row_logsumexp<T>(x.row(r), classes))
+                                    : T(0));
     }
-    *result(y).data = static_cast<T>(total * static_cast<double>(targets.scale));
+    losses.finish();
   }
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
-    const T seed = *gradient(y).data;
+    const T* const dy = gradient(y).data;
     const View<const T> hs = values(h), w = values(weight);
     const Index tile = tile_of(w.cols);
     const auto [dh, fresh] = wanted(h) ? tape.claim_gradient(h.index()) : std::pair<View<T>, bool>();
-    const bool as_kept = !kept.empty() && seed == T(1);
+    const bool as_kept = !kept.empty() && !targets.each && *dy == T(1);
     const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * w.cols);
     for (Index first = 0; first < hs.rows; first += tile) {
       const Index last = std::min(hs.rows, first + tile);
       View<T> d{as_kept ? kept.data() + first * w.cols : scratch.data(), last - first, w.cols, w.cols};
       if (kept.empty()) {
         d = logits(scratch, first, last);
-        for (Index r = 0; r < d.rows; ++r) differentiate(d.row(r), d.cols, first + r, seed * targets.scale);
+        for (Index r = 0; r < d.rows; ++r)
+          differentiate(d.row(r), d.cols, first + r, targets.seed(dy, first + r) * targets.scale);
       } else if (!as_kept) {
-        simd::map(kept.data() + first * w.cols, d.data, d.size(), [=](auto v) { return decltype(v)(seed) * v; });
+        for (Index r = 0; r < d.rows; ++r)
+          simd::map(kept.data() + (first + r) * w.cols, d.row(r), d.cols,
+                    [seed = targets.seed(dy, first + r)](auto v) { return decltype(v)(seed) * v; });
       }
       if (dh.data != nullptr) gemm<T>(Trans::no, d, Trans::yes, w, dh.rows_between(first, last), !fresh);
       spread(tape, d, first);
@@ -237,7 +259,8 @@ Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const
   tape.template require<ShapeError>(shape.rank() >= 1, "cross_entropy: logits [..., classes] are needed, not {}",
                                     shape);
   const Targets<T> checked = check_targets<T>(tape, shape.rows(), shape.cols(), targets, options, shape);
-  return record(Shape{}, CrossEntropy<T>{logits, checked}, logits);
+  const Shape made = checked.each ? shape.without(-1) : Shape{};
+  return record(made, CrossEntropy<T>{logits, checked}, logits);
 }
 
 template <Real T>
@@ -253,7 +276,8 @@ Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<cons
   std::span<T> kept;
   if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(sw[1], Index{1}))
     kept = tape.template room<T>(sh.rows() * sw[1]);
-  return record(Shape{}, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, kept}, h, weight, bias);
+  const Shape made = checked.each ? sh.without(-1) : Shape{};
+  return record(made, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, kept}, h, weight, bias);
 }
 
 template Var<float> cross_entropy(Var<float>, std::span<const std::int32_t>, const CrossEntropyOptions&);

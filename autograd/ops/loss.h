@@ -6,7 +6,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-enum class Reduction : std::uint8_t { mean, sum };
+/// What a loss makes of the losses of all rows: their mean, their sum, or itself one of each row (0 for padding).
+enum class Reduction : std::uint8_t { mean, sum, none };
 
 struct CrossEntropyOptions {
   std::int32_t ignore = -1;              // this target has no loss: padding
@@ -40,10 +41,10 @@ struct HuberRule {
 
 }  // namespace detail
 
-/// Cross entropy of logits [..., classes] with the class of each row, in nats: a scalar, by default the mean over
+/// Cross entropy of logits [..., classes] with the class of each row, in nats: by default a scalar, the mean over
 /// the rows that are not ignored, weighted by the weight of their class. With smoothing s the target distribution
 /// is 1 - s on the class and s / classes on all (Szegedy et al. 2016, sec. 7).
-/// Throws IndexError for a class out of range and ValueError when every row is ignored.
+/// Throws IndexError for a class out of range and ValueError when there is no row to average over.
 template <Operand X>
 auto cross_entropy(const X& logits, std::span<const std::int32_t> targets, const CrossEntropyOptions& options = {}) {
   return detail::cross_entropy(as_var(logits), targets, options);
@@ -97,21 +98,47 @@ Var<T> length_mask(Tape<T>& tape, std::span<const Index> lengths, Index time) {
   return tape.constant(Shape{time, batch}, mask);
 }
 
+namespace detail {
+
+/// Throws unless each of `lengths` fits a loss [time, batch]; returns their sum. Throws ValueError if that is 0.
+template <Real T>
+Index count_steps(const Tape<T>& tape, const Shape& shape, std::span<const Index> lengths, const char* op) {
+  tape.template require<ShapeError>(shape.rank() == 2 && shape[1] == static_cast<Index>(lengths.size()),
+                                    "{}: {} lengths for a loss {}", op, lengths.size(), shape);
+  Index count = 0;
+  for (const Index n : lengths) {
+    tape.template require<ShapeError>(n >= 0 && n <= shape[0], "{}: length {} for a loss {}", op, n, shape);
+    count += n;
+  }
+  tape.template require<ValueError>(count > 0, "{}: every step is padding", op);
+  return count;
+}
+
+}  // namespace detail
+
 /// Mean of a loss [time, batch] over the valid steps. What lies in the padding is never read into the result.
 template <Operand X>
 auto masked_mean(const X& loss, std::span<const Index> lengths) {
   const auto v = as_var(loss);
-  const Shape shape = v.shape();
   auto& tape = v.tape();
-  tape.template require<ShapeError>(shape.rank() == 2 && shape[1] == static_cast<Index>(lengths.size()),
-                                    "masked_mean: {} lengths for a loss {}", lengths.size(), shape);
-  Index count = 0;
-  for (const Index n : lengths) {
-    tape.template require<ShapeError>(n >= 0 && n <= shape[0], "masked_mean: length {} for a loss {}", n, shape);
-    count += n;
-  }
-  tape.template require<ValueError>(count > 0, "masked_mean: every step is padding");
-  return as_var(sum(where(length_mask(tape, lengths, shape[0]), v, 0)) * (1.0 / static_cast<double>(count)));
+  const Index count = detail::count_steps(tape, v.shape(), lengths, "masked_mean");
+  return as_var(sum(where(length_mask(tape, lengths, v.shape()[0]), v, 0)) * (1.0 / static_cast<double>(count)));
+}
+
+/// Mean over the sequences of the mean of each one's own valid steps, of a loss [time, batch]: a short sequence counts
+/// as much as a long one, which in masked_mean it does not. Sequences of no step are left out. Padding is never read.
+template <Operand X>
+auto sequence_mean(const X& loss, std::span<const Index> lengths) {
+  using T = typename X::scalar;
+  const auto v = as_var(loss);
+  auto& tape = v.tape();
+  detail::count_steps(tape, v.shape(), lengths, "sequence_mean");
+  const auto sequences = static_cast<T>(std::ranges::count_if(lengths, [](Index n) { return n > 0; }));
+  const std::span<T> shares = tape.template room<T>(static_cast<Index>(lengths.size()));
+  for (std::size_t b = 0; b < shares.size(); ++b)
+    shares[b] = lengths[b] > 0 ? 1 / (sequences * static_cast<T>(lengths[b])) : T(0);
+  return as_var(sum(where(length_mask(tape, lengths, v.shape()[0]), v, 0) *
+                    tape.constant(Shape{static_cast<Index>(shares.size())}, shares)));
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -54,7 +54,7 @@ bool run_demo(const Demo& options, Report& report) {
   const bool finished = train_language_model(training, train, valid, report);
   if (!finished) return false;
   report.say("\nA sample, beginning with \"/// \":\n");
-  sample_language_model(options.out, {.prompt = "/// ", .length = 600, .temperature = 0.6}, report);
+  sample_language_model(options.out, {.prompt = "/// ", .length = 600, .choice = {.temperature = 0.6}}, report);
   report.say(fmt::format("\nMore of it: ./run unroll sample {} --prompt 'template ' --temperature 0.5", options.out));
   return true;
 }

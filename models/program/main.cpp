@@ -163,9 +163,11 @@ struct Program {
     sample->add_option("model", model, "model file")->required()->type_name("MODEL");
     sample->add_option("--prompt", o.prompt, "text to go on from")->type_name("TEXT");
     sample->add_option("--length", o.length, "symbols to make");
-    sample->add_option("--temperature", o.temperature, "below 1: likelier symbols more often; 0: the likeliest always");
-    sample->add_option("--top-k", o.top_k, "choose among the k likeliest symbols; 0: all");
-    sample->add_option("--top-p", o.top_p, "choose among the likeliest symbols that together have probability p");
+    sample->add_option("--temperature", o.choice.temperature,
+                       "below 1: likelier symbols more often; 0: the likeliest always");
+    sample->add_option("--top-k", o.choice.top_k, "choose among the k likeliest symbols; 0: all");
+    sample->add_option("--top-p", o.choice.top_p,
+                       "choose among the likeliest symbols that together have probability p");
     sample->add_option("--seed", o.seed, "seed of the draws");
     sample->callback([this] {
       command = [](Report& report) {

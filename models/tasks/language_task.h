@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include <unroll/layers/decoding/sampling.h>
 #include <unroll/models/report.h>
 #include <unroll/models/text.h>
 
@@ -31,9 +32,7 @@ struct LanguageTraining {
 struct Sampling {
   std::string prompt;
   Index length = 400;
-  double temperature = 0.8;
-  Index top_k = 0;  // 0: all
-  double top_p = 1.0;
+  SamplingOptions choice{.temperature = 0.8};
   std::uint64_t seed = 1;
 };
 

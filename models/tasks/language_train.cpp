@@ -1,9 +1,9 @@
 #include <chrono>
 #include <cmath>
-#include <numbers>
 
 #include <unroll/autograd/tape/workers.h>
 #include <unroll/models/interrupt.h>
+#include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/ngram.h>
 #include <unroll/models/tasks/language_file.h>
 #include <unroll/models/tasks/output_file.h>
@@ -29,16 +29,16 @@ const Tokens& rows_of(const Tokens& all, Index first, Index last, Tokens& part) 
 
 /// Nats as people who model this kind of text read them.
 std::string quality(double nats, bool words) {
-  return words ? fmt::format("perplexity {:.2f}", std::exp(nats))
-               : fmt::format("{:.4f} bits per character", nats / std::numbers::ln2);
+  return words ? fmt::format("perplexity {:.2f}", perplexity(nats))
+               : fmt::format("{:.4f} bits per character", bits_from_nats(nats));
 }
 
 Fields metrics(const LanguageTraining& o, const std::string& split, double nats, double tokens_per_second) {
   Fields fields{{"task", o.words ? "word-lm" : "char-lm"}, {"split", split}, {"nats_per_token", nats}};
   if (o.words)
-    fields.emplace_back("perplexity", std::exp(nats));
+    fields.emplace_back("perplexity", perplexity(nats));
   else
-    fields.emplace_back("bits_per_character", nats / std::numbers::ln2);
+    fields.emplace_back("bits_per_character", bits_from_nats(nats));
   fields.emplace_back("tokens_per_second", std::round(tokens_per_second));
   return fields;
 }

@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <numbers>
-#include <numeric>
 
+#include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/tasks/language_file.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -18,33 +17,6 @@ void with_model(const std::string& path, F f) {
   f(model, file);
 }
 
-/// Draws an index from logits.
-std::int32_t draw(std::span<const float> logits, const Sampling& o, Rng& rng) {
-  std::vector<std::int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-    const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
-  });
-  if (o.temperature == 0) return order[0];
-  if (o.top_k > 0) order.resize(std::min(order.size(), static_cast<std::size_t>(o.top_k)));
-  std::vector<double> weights;
-  double total = 0;
-  for (const std::int32_t i : order) {
-    weights.push_back(
-        std::exp(static_cast<double>(logits[static_cast<std::size_t>(i)] - logits[static_cast<std::size_t>(order[0])]) /
-                 o.temperature));
-    total += weights.back();
-  }
-  double kept = 0;
-  std::size_t count = 0;
-  while (count < weights.size() && (count == 0 || kept < o.top_p * total)) kept += weights[count++];
-  double at = rng.uniform() * kept;
-  for (std::size_t i = 0; i < count; ++i)
-    if ((at -= weights[i]) < 0) return order[i];
-  return order[count - 1];
-}
-
 /// The symbol that stands before the first one of a text: a line's end.
 std::int32_t start_symbol(const Vocabulary& vocabulary) {
   return vocabulary.find(vocabulary.has_words() ? Vocabulary::line_end : "\n").value_or(0);
@@ -56,10 +28,7 @@ LanguageTraining language_training_of(const std::string& model_file) { return La
 
 void sample_language_model(const std::string& model_file, const Sampling& o, Report& report) {
   require<ValueError>(o.length >= 0, "sample: --length {} is negative", o.length);
-  require<ValueError>(o.temperature >= 0 && std::isfinite(o.temperature), "sample: --temperature {} is negative",
-                      o.temperature);
-  require<ValueError>(o.top_k >= 0, "sample: --top-k {} is negative", o.top_k);
-  require<ValueError>(o.top_p > 0 && o.top_p <= 1, "sample: --top-p {} is not in 0 < p <= 1", o.top_p);
+  check_sampling(o.choice);
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
     Tape tape = Tape<>::inference();
     Rng rng(o.seed);
@@ -71,7 +40,7 @@ void sample_language_model(const std::string& model_file, const Sampling& o, Rep
       const auto [logits, next] = model.next(tape, last, state);
       if (i >= prompted) {
         const auto row = values(logits);
-        ids.push_back(draw({row.data, static_cast<std::size_t>(row.cols)}, o, rng));
+        ids.push_back(draw<float>({row.data, static_cast<std::size_t>(row.cols)}, o.choice, rng));
       }
       last = ids[i];
       state = tape.restart(next);
@@ -117,9 +86,9 @@ void score_language_model(const std::string& model_file, const std::string& text
                   {"nats_per_token", nats},
                   {"tokens", count}};
     if (file.options.words)
-      fields.emplace_back("perplexity", std::exp(nats));
+      fields.emplace_back("perplexity", perplexity(nats));
     else
-      fields.emplace_back("bits_per_character", nats / std::numbers::ln2);
+      fields.emplace_back("bits_per_character", bits_from_nats(nats));
     report.result(fields);
   });
 }

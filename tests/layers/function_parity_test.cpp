@@ -120,3 +120,21 @@ TEST_CASE_TEMPLATE("parity: binary cross entropy agrees with pytorch at logits o
   f.expect("grad/x.mean", x.grad());
   f.expect("grad/target.mean", target.grad());
 }
+
+TEST_CASE_TEMPLATE("parity: ctc_loss agrees with pytorch", T, float, double) {
+  const Fixture f("ctc");
+  const auto labels = f.integers<std::int32_t>("targets");
+  const auto lengths = f.integers("lengths"), label_counts = f.integers("target_lengths");
+  const auto longest = static_cast<Index>(labels.size()) / static_cast<Index>(lengths.size());
+  Labels targets;
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    const auto first = labels.begin() + static_cast<Index>(b) * longest;
+    targets.emplace_back(first, first + label_counts[b]);
+  }
+  Tape<T> tape;
+  const auto logits = tape.variable(f.as<T>("logits"));
+  const Var<T> loss = ctc_loss(logits, targets, lengths);
+  f.expect("loss", loss.value());
+  tape.backward(loss);
+  f.expect("grad/logits", logits.grad());
+}

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <unroll/models/ngram.h>
+#include <unroll/models/ngram_prefix_model.h>
 
 using namespace unroll;
 
@@ -178,4 +179,16 @@ TEST_CASE("ngram: what is out of range is refused") {
   CHECK_THROWS_AS(model.probability(Ids{-1}, 0), IndexError);
   CHECK_THROWS_AS(model.nats_per_token(Ids{}), ValueError);
   CHECK_THROWS_AS(model.nats_per_token(Ids{0, 5}), IndexError);
+}
+
+TEST_CASE("ngram: as a model of prefixes it says what it says of their last labels") {
+  const std::vector<std::int32_t> text{0, 1, 2, 0, 1, 1, 2, 0, 2, 1, 0, 1, 2, 2};
+  const NGram model(3, 3, text);
+  NGramPrefixModel prefixes(model);
+  const Index one = prefixes.extend(0, 1), one_two = prefixes.extend(one, 2), longer = prefixes.extend(one_two, 0);
+  const std::vector<std::pair<Index, std::vector<std::int32_t>>> read{
+      {0, {}}, {one, {1}}, {one_two, {1, 2}}, {longer, {1, 2, 0}}};
+  for (const auto& [prefix, labels] : read)
+    for (std::int32_t c = 0; c < 3; ++c)
+      CHECK(prefixes.log_probability(prefix, c) == doctest::Approx(std::log(model.probability(labels, c))));
 }

@@ -12,19 +12,23 @@ const std::vector<double> class_weights{0.5, 1, 2, 0.25, 1.5};
 const std::vector<Index> lengths{3, 1, 2};
 
 /// Cross entropy by its definition: minus the sum over classes of the target's share and weight times log softmax.
-double cross_entropy_of(const Array& logits, const std::vector<std::int32_t>& ids, const CrossEntropyOptions& o) {
+Array cross_entropy_of(const Array& logits, const std::vector<std::int32_t>& ids, const CrossEntropyOptions& o) {
   double total = 0, mass = 0;
+  Array each = make_tensor<double>({2, 3}, 0.0);
   for (std::size_t r = 0; r < ids.size(); ++r) {
     if (ids[r] == o.ignore) continue;
     const double* x = logits.data() + static_cast<Index>(r) * classes;
     double sum = 0;
     for (Index c = 0; c < classes; ++c) sum += std::exp(x[c]);
     const auto weight = [&](Index c) { return o.weights.empty() ? 1.0 : o.weights[static_cast<std::size_t>(c)]; };
+    double& loss = each.data()[r];
     for (Index c = 0; c < classes; ++c)
-      total -= ((c == ids[r] ? 1 - o.smoothing : 0) + o.smoothing / classes) * weight(c) * (x[c] - std::log(sum));
+      loss -= ((c == ids[r] ? 1 - o.smoothing : 0) + o.smoothing / classes) * weight(c) * (x[c] - std::log(sum));
+    total += loss;
     mass += weight(ids[r]);
   }
-  return o.reduction == Reduction::mean ? total / mass : total;
+  if (o.reduction == Reduction::none) return each;
+  return Array(o.reduction == Reduction::mean ? total / mass : total);
 }
 
 struct Variant {
@@ -39,7 +43,8 @@ std::vector<Variant> variants() {
           {"weights", targets, {.weights = class_weights}},
           {"smoothing", targets, {.smoothing = 0.2}},
           {"smoothing and weights", all_targets, {.weights = class_weights, .smoothing = 0.1}},
-          {"a sum", targets, {.weights = class_weights, .smoothing = 0.3, .reduction = Reduction::sum}}};
+          {"a sum", targets, {.weights = class_weights, .smoothing = 0.3, .reduction = Reduction::sum}},
+          {"of each row", targets, {.weights = class_weights, .smoothing = 0.3, .reduction = Reduction::none}}};
 }
 
 // Each of 6 rows adds a loss below 7, of which a few units are rounding; a gradient is a share below 1 times weights up
@@ -60,13 +65,13 @@ std::vector<Row> loss_rows() {
   for (const Variant& v : variants()) {
     rows.push_back(row(
         "cross_entropy", v.name, {{2, 3, classes}}, [v](auto x) { return cross_entropy(x[0], v.ids, v.options); },
-        [v](const Arrays& x) { return Array(cross_entropy_of(x[0], v.ids, v.options)); }, options()));
+        [v](const Arrays& x) { return cross_entropy_of(x[0], v.ids, v.options); }, options()));
     rows.push_back(row(
         "linear_cross_entropy", v.name, {{2, 3, 4}, {4, classes}, {classes}},
         [v](auto x) { return linear_cross_entropy(x[0], x[1], x[2], v.ids, v.options); },
         [v](const Arrays& x) {
           const Array y = product(reshaped(x[0], {6, 4}), x[1]) + x[2];
-          return Array(cross_entropy_of(y, v.ids, v.options));
+          return cross_entropy_of(y, v.ids, v.options);
         },
         {.forward = {.absolute = 4096}, .backward = {.absolute = 4096}}));
   }
@@ -108,6 +113,16 @@ std::vector<Row> loss_rows() {
         return Array(total / 6);
       },
       options()));
+  rows.push_back(row(
+      "sequence_mean", "", {{4, 3}}, [](auto x) { return sequence_mean(x[0], lengths); },
+      [](const Arrays& x) {
+        double total = 0;
+        for (Index b = 0; b < 3; ++b)
+          for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t)
+            total += x[0](t, b) / static_cast<double>(lengths[static_cast<std::size_t>(b)]);
+        return Array(total / 3);
+      },
+      options()));
   return rows;
 }
 
@@ -141,7 +156,7 @@ TEST_CASE("loss: the fused loss is affine and cross_entropy, in value and gradie
       Tape<double> tape;
       for (auto& q : p) q.clear_grad();
       const Var<double> y = loss(tape);
-      tape.backward(y);
+      tape.backward(weighted(y));
       return Arrays{value_of(y), p[0].grad(), p[1].grad(), p[2].grad()};
     };
     const Arrays fused =

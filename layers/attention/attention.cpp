@@ -1,0 +1,112 @@
+#include <unroll/layers/attention/attention.h>
+
+#include <unroll/autograd/ops/reduce.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+template <Real T>
+Var<T> select_rows(Var<T> x, std::span<const Index> rows) {
+  const Shape shape = x.shape();
+  x.tape().template require<ShapeError>(shape.rank() >= 1, "select_rows: {} has no rows", shape);
+  const Index batch = shape[0], each = batch == 0 ? 0 : shape.size() / batch, count = static_cast<Index>(rows.size());
+  const Var<T> flat = unroll::reshape(x, {batch, each});
+  return unroll::reshape(unroll::gather_rows(flat, rows, {count, each}), shape.with(0, count));
+}
+
+template <Real T>
+AttentionMemory<T> AttentionMemory<T>::first(Index rows) const {
+  if (rows == batch()) return *this;
+  return {slice(keys, 0, 0, rows), slice(values, 0, 0, rows), lengths.first(static_cast<std::size_t>(rows))};
+}
+
+template <Real T>
+AttentionMemory<T> AttentionMemory<T>::select(std::span<const Index> rows) const {
+  Tape<T>& tape = keys.tape();
+  const auto chosen = tape.template room<Index>(static_cast<Index>(rows.size()));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    tape.template require<IndexError>(rows[i] >= 0 && rows[i] < batch(), "attention: row {} of a memory of {} rows",
+                                      rows[i], batch());
+    chosen[i] = lengths[static_cast<std::size_t>(rows[i])];
+  }
+  const bool shared = keys.index() == values.index();
+  const Var<T> k = select_rows(keys, rows);
+  return {k, shared ? k : select_rows(values, rows), chosen};
+}
+
+namespace detail {
+
+template <Real T>
+Var<T> batch_major(Var<T> sequence, std::span<const Index> lengths) {
+  const Shape shape = sequence.shape();
+  const Index time = shape[0], batch = shape[1];
+  const auto rows = sequence.tape().template room<Index>(time * batch);
+  for (Index b = 0; b < batch; ++b)
+    for (Index t = 0; t < time; ++t)
+      rows[static_cast<std::size_t>(b * time + t)] =
+          t < (lengths.empty() ? time : lengths[static_cast<std::size_t>(b)]) ? t * batch + b : -1;
+  return unroll::gather_rows(sequence, rows, {batch, time, shape[2]});
+}
+
+template <Real T>
+Var<T> time_major(Var<T> rows, std::span<const Index> lengths) {
+  const Shape shape = rows.shape();
+  const Index batch = shape[0], time = shape[1];
+  const auto table = rows.tape().template room<Index>(time * batch);
+  for (Index b = 0; b < batch; ++b)
+    for (Index t = 0; t < time; ++t)
+      table[static_cast<std::size_t>(t * batch + b)] =
+          t < (lengths.empty() ? time : lengths[static_cast<std::size_t>(b)]) ? b * time + t : -1;
+  return unroll::gather_rows(rows, table, {time, batch, shape[2]});
+}
+
+template <Real T>
+std::span<const Index> source_lengths(Var<T> source, std::span<const Index> lengths, Index width) {
+  Tape<T>& tape = source.tape();
+  const Shape shape = tape.checked(source, "attention").shape;
+  tape.template require<ShapeError>(shape.rank() == 3 && shape[2] == width,
+                                    "attention: a source [time, batch, {}] is needed, not {}", width, shape);
+  tape.template require<ShapeError>(lengths.empty() || static_cast<Index>(lengths.size()) == shape[1],
+                                    "attention: {} lengths for the source {}", lengths.size(), shape);
+  const auto each = tape.template room<Index>(shape[1]);
+  for (std::size_t b = 0; b < each.size(); ++b) {
+    each[b] = lengths.empty() ? shape[0] : lengths[b];
+    tape.template require<ValueError>(each[b] != 0, "attention: row {} of the source {} has no step to attend to", b,
+                                      shape);
+    tape.template require<ShapeError>(each[b] > 0 && each[b] <= shape[0],
+                                      "attention: length {} of row {} in the source {}", each[b], b, shape);
+  }
+  return each;
+}
+
+template <Real T>
+void check_query(const AttentionMemory<T>& memory, Var<T> query, Index width) {
+  Tape<T>& tape = query.tape();
+  const Shape shape = tape.checked(query, "attention").shape;
+  tape.template require<ShapeError>(shape == Shape{memory.batch(), width},
+                                    "attention: a query [{}, {}] is needed for a memory of {} rows, not {}",
+                                    memory.batch(), width, memory.batch(), shape);
+}
+
+template <Real T>
+Attended<T> attend(const AttentionMemory<T>& memory, Var<T> scores) {
+  const Var<T> weights = softmax(scores, -1);
+  return {unroll::weighted_sum(weights, memory.values, memory.lengths), weights};
+}
+
+#define UNROLL_INSTANTIATE(T)                                                            \
+  template Var<T> batch_major(Var<T>, std::span<const Index>);                           \
+  template Var<T> time_major(Var<T>, std::span<const Index>);                            \
+  template std::span<const Index> source_lengths(Var<T>, std::span<const Index>, Index); \
+  template void check_query(const AttentionMemory<T>&, Var<T>, Index);                   \
+  template Attended<T> attend(const AttentionMemory<T>&, Var<T>);
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+
+}  // namespace detail
+
+template struct AttentionMemory<float>;
+template struct AttentionMemory<double>;
+template Var<float> select_rows(Var<float>, std::span<const Index>);
+template Var<double> select_rows(Var<double>, std::span<const Index>);
+
+}  // namespace unroll::inline UNROLL_ISA
