@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include <unroll/autograd/tape/tape.h>
+#include <unroll/autograd/ops/elementwise.h>
 #include <unroll/models/report.h>
 #include <unroll/models/settings.h>
 
@@ -11,15 +11,15 @@ namespace unroll::inline UNROLL_ISA {
 /// How a model is fitted to examples.
 struct FitOptions {
   Index epochs = 20, batch = 32;
-  double rate = 2e-3;          // of Adam, after warming up and before falling to a fiftieth along half a cosine
-  double clip = 5;             // largest norm of the gradient; 0: any
-  double decay = 0;            // decoupled weight decay, times the rate
-  Index patience = 0;          // epochs without a better validation before training ends; 0: any
-  double minutes = 0;          // no epoch is begun after so many; 0: any
+  double rate = 2e-3;  // of Adam, after warming up and before falling to a fiftieth along half a cosine
+  double clip = 5;     // largest norm of the gradient; 0: any
+  double decay = 0;    // decoupled weight decay, times the rate
+  Index patience = 0;  // epochs without a better validation before training ends; 0: any
+  double minutes = 0;  // no epoch is begun after so many; 0: any
   Index seed = 1;
-  Index threads = 2;           // the result does not depend on them
-  Index shards = 2;            // parts of a batch that may run side by side; the result depends on them
-  std::string log = {};        // folder for curves; empty: none
+  Index threads = 2;     // the result does not depend on them
+  Index shards = 2;      // parts of a batch that may run side by side; the result depends on them
+  std::string log = {};  // folder for curves; empty: none
 
   static void fields(auto& o, auto&& f) {
     f("epochs", o.epochs, "times the examples are gone through");

@@ -125,9 +125,9 @@ std::string plot_training(const std::string& folder, const std::string& svg) {
   require<FileError>(!order.empty(), "plot: {}/metrics.csv holds no values", folder);
   std::vector<Plot> plots;
   for (const std::string& title : order) {
-    Plot plot{.title = title, .x_label = "update", .y_label = title};
+    Plot plot{.title = title, .x_label = "update", .y_label = title, .lines = {}};
     for (const auto& [name, points] : curves[title]) {
-      PlotLine curve{.label = name};
+      PlotLine curve{.label = name, .ys = {}};
       for (const auto& [x, y] : points) curve.xs.push_back(x), curve.ys.push_back(y);
       plot.lines.push_back(std::move(curve));
     }

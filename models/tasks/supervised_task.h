@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <unroll/layers/layers.h>
+#include <unroll/layers/safetensors.h>
 #include <unroll/models/files.h>
 #include <unroll/models/fit.h>
 #include <unroll/models/task.h>
@@ -24,6 +25,22 @@ void for_batches(std::span<const Example> examples, Index batch, F f) {
     const std::size_t count = std::min(static_cast<std::size_t>(batch), order.size() - first);
     f(tape, std::span<const Example* const>(order).subspan(first, count));
   }
+}
+
+/// The class of the largest of a model's logits(tape, examples) [examples, classes], for each example.
+template <class Example, class Model>
+std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const Example> examples) {
+  std::vector<std::int32_t> classes(examples.size());
+  for_batches(examples, 64, [&](Tape<>& tape, std::span<const Example* const> batch) {
+    const Var<> logits = model.logits(tape, batch);
+    const View<const float> x = values(logits);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const float* const row = x.row(static_cast<Index>(i));
+      classes[static_cast<std::size_t>(batch[i] - examples.data())] =
+          static_cast<std::int32_t>(std::max_element(row, row + x.cols) - row);
+    }
+  });
+  return classes;
 }
 
 /// A task that is fitted to examples. A definition D has

@@ -130,20 +130,17 @@ struct Video {
   }
   static void encode(Clip& clip, const Symbols& symbols) { clip.target = symbols.labels.id(clip.label); }
 
-  static std::vector<std::int32_t> predict(const Model& model, std::span<const Clip> clips) {
-    return predicted_classes(model, clips);
-  }
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Clip> clips) {
     std::vector<std::int32_t> truth;
     for (const Clip& clip : clips) truth.push_back(clip.target);
-    const ConfusionMatrix matrix(truth, predict(model, clips), symbols.labels.size());
+    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<Clip>(model, clips));
     return {matrix.accuracy(), {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}}};
   }
   /// The input is the name of a file of clips.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
     BadLines bad;
     const std::vector<Clip> clips = read({input}, {}, bad);
-    const auto classes = predict(model, clips);
+    const auto classes = likeliest_classes<Clip>(model, clips);
     std::string text;
     for (std::size_t i = 0; i < clips.size(); ++i)
       text += fmt::format("{}{} {}", i == 0 ? "" : "\n", clips[i].name, symbols.labels.name(classes[i]));
@@ -157,7 +154,7 @@ struct Video {
     for (Index j = 0; j < joints; ++j) out << fmt::format(",x{0},y{0}", j);
     for (Index i = 0; i < count; ++i) {
       const Index kind = rng.below(3), frames = 15 + rng.below(20);
-      const double pace = rng.uniform(0.5, 0.9), phase = rng.uniform(0, 6);
+      const double pace = rng.uniform(0.5, 0.9), phase = rng.uniform(0.0, 6.0);
       for (Index t = 0; t < frames; ++t) {
         out << fmt::format("\n{},{},{}", i, std::array{"wave", "walk", "stand"}[static_cast<std::size_t>(kind)], t);
         for (Index j = 0; j < joints; ++j) {
