@@ -2,6 +2,7 @@
 
 #include <unroll/layers/safetensors.h>
 #include <unroll/models/tasks/music.h>
+#include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/video.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -10,6 +11,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
   static const auto all = [] {
     std::vector<std::unique_ptr<Task>> list;
     list.push_back(music_task());
+    list.push_back(sentiment_task());
     list.push_back(video_task());
     return list;
   }();
