@@ -2,6 +2,7 @@
 
 #include <unroll/layers/safetensors.h>
 #include <unroll/models/tasks/music.h>
+#include <unroll/models/tasks/ner.h>
 #include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/video.h>
 
@@ -11,6 +12,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
   static const auto all = [] {
     std::vector<std::unique_ptr<Task>> list;
     list.push_back(music_task());
+    list.push_back(ner_task());
     list.push_back(sentiment_task());
     list.push_back(video_task());
     return list;
