@@ -133,9 +133,9 @@ class Fitting {
     const auto count = static_cast<Index>(batch.size());
     const Index first = s * count / shards, last = (s + 1) * count / shards;
     shard.tape.rewind();
-    const Var<> loss =
-        problem_.loss(shard.tape, std::span<const Index>(batch).subspan(static_cast<std::size_t>(first),
-                                                                       static_cast<std::size_t>(last - first)));
+    const Var<> loss = problem_.loss(
+        shard.tape,
+        std::span<const Index>(batch).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
     const double share = static_cast<double>(last - first) / static_cast<double>(count);
     shard.loss = share * static_cast<double>(loss.item());
     if (!std::isfinite(shard.loss)) {
@@ -157,11 +157,11 @@ class Fitting {
     log_.scalar(step_, "train/loss", loss);
     log_.scalar(step_, "train/rate", adam_.rate());
     log_.scalars(step_, "valid", v.fields);
-    const bool better = best_.empty() || v.score > best_score_;
+    const bool better = best_.empty() || v.score > best_score_ || !problem_.choose;
     std::string text = fmt::format("epoch {} of {}: trained {:.4f}", epoch + 1, o_.epochs, loss);
     for (const auto& [name, value] : v.fields)
       if (const auto* number = std::get_if<double>(&value)) text += fmt::format("  {} {:.4f}", name, *number);
-    report_.say(text + (better ? "  best" : ""));
+    report_.say(text + (better && problem_.choose ? "  best" : ""));
     if (!better) return false;
     best_score_ = v.score;
     best_.clear();

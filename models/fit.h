@@ -51,10 +51,13 @@ struct FitProblem {
   std::function<Validation()> validate;
   /// Called when the validation is the best so far.
   std::function<void(const Validation&)> keep;
+  /// Whether the best validation is kept, and patience ends training; else what came last, so that nothing is chosen on
+  /// the examples that are validated on.
+  bool choose = true;
 };
 
 /// Trains until the epochs are over, patience or time runs out, or Ctrl-C; the parameters are then those of the best
-/// validation. Returns false when it was interrupted. The same seed and shards give the same bits.
+/// validation, or the last. Returns false when it was interrupted. The same seed and shards give the same bits.
 /// Throws ValueError for options outside their domain, and Error when the loss is not finite, saying where.
 bool fit(const FitProblem& problem, const FitOptions& options, Report& report);
 

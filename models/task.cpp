@@ -1,6 +1,7 @@
 #include <unroll/models/task.h>
 
 #include <unroll/layers/safetensors.h>
+#include <unroll/models/tasks/dna.h>
 #include <unroll/models/tasks/music.h>
 #include <unroll/models/tasks/ner.h>
 #include <unroll/models/tasks/sentiment.h>
@@ -11,6 +12,7 @@ namespace unroll::inline UNROLL_ISA {
 const std::vector<std::unique_ptr<Task>>& tasks() {
   static const auto all = [] {
     std::vector<std::unique_ptr<Task>> list;
+    list.push_back(dna_task());
     list.push_back(music_task());
     list.push_back(ner_task());
     list.push_back(sentiment_task());

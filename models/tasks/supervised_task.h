@@ -53,7 +53,8 @@ std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const 
 /// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them;
 /// - `evaluate(model, symbols, examples)`, a Validation;
 /// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
-/// It may have `group(example)`: examples of one group are never parted.
+/// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
+/// each other in time, so that the last are held out, not some drawn at random.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -129,13 +130,16 @@ class SupervisedTask : public Task {
     return examples;
   }
 
-  /// Part `k` of `parts` apart from the rest, drawn by the seed.
+  /// Part `k` of `parts` apart from the rest, drawn by the seed, or from the end if they are in order.
   std::pair<Examples, Examples> parted(Examples all, Index parts, Index k) const {
     std::vector<std::string> groups;
     std::set<std::string> seen;
-    const auto group_of = [](const Example& e, std::size_t i) {
+    bool ordered = false;
+    if constexpr (requires { D::in_order(all); }) ordered = D::in_order(all);
+    if (ordered) k = parts - 1 - k;
+    const auto group_of = [&](const Example& e, std::size_t i) {
       if constexpr (requires { D::group(e); })
-        return D::group(e);
+        return ordered ? std::to_string(i) : D::group(e);
       else
         return std::to_string(i);
     };
@@ -144,7 +148,7 @@ class SupervisedTask : public Task {
     require<ValueError>(parts > 1 && static_cast<Index>(groups.size()) >= parts,
                         "train: {} examples cannot be parted into {}", groups.size(), parts);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
-    for (std::size_t i = groups.size(); i > 1; --i)
+    for (std::size_t i = groups.size(); i > 1 && !ordered; --i)
       std::swap(groups[i - 1], groups[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
     const auto count = static_cast<Index>(groups.size());
     const std::set<std::string> chosen(groups.begin() + k * count / parts, groups.begin() + (k + 1) * count / parts);
@@ -158,7 +162,7 @@ class SupervisedTask : public Task {
     for (Example& e : examples) D::encode(e, symbols);
   }
 
-  Trained fitted(Examples& train, Examples& valid, const std::string& out, Report& report) {
+  Trained fitted(Examples& train, Examples& valid, const std::string& out, Report& report, bool choose = true) {
     Trained t{D::learn(train, options_), nullptr};
     encode(train, t.symbols);
     encode(valid, t.symbols);
@@ -175,6 +179,7 @@ class SupervisedTask : public Task {
       return Var<>(t.model->loss(tape, std::span<const Example* const>(batch)));
     };
     problem.validate = [&] { return D::evaluate(*t.model, t.symbols, std::span<const Example>(valid)); };
+    problem.choose = choose;
     problem.keep = [&](const Validation&) {
       if (!out.empty()) save(*t.model, out, metadata(t.symbols));
     };
@@ -188,7 +193,7 @@ class SupervisedTask : public Task {
     bool finished = true;
     for (Index k = 0; k < folds && finished; ++k) {
       auto [train, valid] = parted(all, folds, k);
-      Trained trained = fitted(train, valid, "", report);
+      Trained trained = fitted(train, valid, "", report, false);
       finished = trained.finished;
       const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, std::move(valid));
       report.result(fields);
