@@ -97,10 +97,14 @@ struct SentimentModel {
   }
   Var<> loss(Tape<>& tape, Opinions opinions) const {
     std::vector<std::int32_t> labels;
-    if (tree) {
-      for (const Opinion* o : opinions)
+    if (tree) {  // whole sentences count as much as all their parts
+      std::vector<std::int32_t> whole;
+      for (const Opinion* o : opinions) {
+        whole.push_back(o->label);
         for (const Phrase& phrase : o->phrases) labels.push_back(phrase.label);
-      return loss(scores_of_nodes(tape, opinions).nodes, labels);
+      }
+      const TreeScores y = scores_of_nodes(tape, opinions);
+      return loss(y.nodes, labels) + loss(y.roots, whole);
     }
     std::vector<Passage> passages = whole(opinions);
     for (const Opinion* o : opinions)
@@ -159,7 +163,7 @@ struct SentimentModel {
     }
     const Var<> xs = dropout(embed(tape, ids, {static_cast<Index>(ids.size())}), dropout_rate);
     const auto states = (*tree)(xs, Forest(parents));
-    return {head(dropout(states.nodes.h, dropout_rate)), head(states.roots.h)};
+    return {head(dropout(states.nodes.h, dropout_rate)), head(dropout(states.roots.h, dropout_rate))};
   }
 };
 
@@ -196,7 +200,17 @@ struct Sentiment {
     }
     return all;
   }
+  static void check(const Options& o) {
+    for (const Index width : {o.embed, o.hidden, o.layers})
+      require<ValueError>(width > 0, "sentiment: --embed {}, --hidden {} and --layers {} must be at least 1", o.embed,
+                          o.hidden, o.layers);
+    require<ValueError>(o.phrases >= 0, "sentiment: --phrases {} is negative", o.phrases);
+    require<ValueError>(o.dropout >= 0 && o.dropout < 1, "sentiment: --dropout {} is not in 0 .. 1", o.dropout);
+    require<ValueError>(o.word_dropout >= 0 && o.word_dropout <= 1, "sentiment: --word-dropout {} is not in 0 .. 1",
+                        o.word_dropout);
+  }
   static Symbols learn(const std::vector<Opinion>& opinions, const Options& o) {
+    check(o);
     SymbolCounts words, labels;
     for (const Opinion& opinion : opinions) {
       require<ValueError>(opinion.target == opinions[0].target, "sentiment: {} and {} cannot be learned together",

@@ -95,8 +95,7 @@ std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& 
     review.target = target;
     review.label = whole_number(table.at(row, label), most) - least;
     if (review.label < 0) {
-      bad.report(table.place(row), fmt::format("{} is '{}', not a whole number in {} .. {}", columns.label,
-                                               table.at(row, label), least, most));
+      bad.report(table.place(row), fmt::format("{} is not a whole number in {} .. {}", columns.label, least, most));
       continue;
     }
     for (const Index column : texts) {
