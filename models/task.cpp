@@ -5,7 +5,9 @@
 #include <unroll/models/tasks/music.h>
 #include <unroll/models/tasks/ner.h>
 #include <unroll/models/tasks/sentiment.h>
+#include <unroll/models/tasks/speech.h>
 #include <unroll/models/tasks/video.h>
+#include <unroll/models/tasks/vowels.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -16,7 +18,9 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
     list.push_back(music_task());
     list.push_back(ner_task());
     list.push_back(sentiment_task());
+    list.push_back(speech_task());
     list.push_back(video_task());
+    list.push_back(vowels_task());
     return list;
   }();
   return all;

@@ -54,7 +54,8 @@ std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const 
 /// - `evaluate(model, symbols, examples)`, a Validation;
 /// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
-/// each other in time, so that the last are held out, not some drawn at random.
+/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`, which
+/// takes out what to validate on: when it takes none, a share is held out as ever.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -73,9 +74,11 @@ class SupervisedTask : public Task {
     Examples all = read(data.data, data, report);
     if (data.folds > 0) return cross_validate(all, data.folds, report);
     Examples valid;
-    if (data.valid.empty())
+    if constexpr (requires { D::hold_out(all, options_); })
+      if (data.valid.empty()) valid = D::hold_out(all, options_);
+    if (data.valid.empty() && valid.empty())
       std::tie(all, valid) = parted(std::move(all), static_cast<Index>(std::lround(1 / data.held_out)), 0);
-    else
+    else if (!data.valid.empty())
       valid = read(data.valid, data, report);
     Trained trained = fitted(all, valid, out, report);
     if (!out.empty()) report.say("saved " + out);
