@@ -6,6 +6,7 @@
 #include <unroll/models/tasks/ner.h>
 #include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/speech.h>
+#include <unroll/models/tasks/translate.h>
 #include <unroll/models/tasks/video.h>
 #include <unroll/models/tasks/vowels.h>
 
@@ -19,6 +20,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
     list.push_back(ner_task());
     list.push_back(sentiment_task());
     list.push_back(speech_task());
+    list.push_back(translate_task());
     list.push_back(video_task());
     list.push_back(vowels_task());
     return list;

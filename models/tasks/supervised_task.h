@@ -181,7 +181,13 @@ class SupervisedTask : public Task {
       for (const Index i : indices) batch.push_back(&train[static_cast<std::size_t>(i)]);
       return Var<>(t.model->loss(tape, std::span<const Example* const>(batch)));
     };
-    problem.validate = [&] { return D::evaluate(*t.model, t.symbols, std::span<const Example>(valid)); };
+    problem.validate = [&] {
+      const std::span<const Example> examples(valid);
+      if constexpr (requires { D::validate(*t.model, t.symbols, examples); })
+        return D::validate(*t.model, t.symbols, examples);
+      else
+        return D::evaluate(*t.model, t.symbols, examples);
+    };
     problem.choose = choose;
     problem.keep = [&](const Validation&) {
       if (!out.empty()) save(*t.model, out, metadata(t.symbols));
