@@ -9,15 +9,15 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 struct SentimentOptions {
-  FitOptions fit{.epochs = 8, .batch = 32, .rate = 2e-3};
+  FitOptions fit{.epochs = 4, .batch = 32, .rate = 2e-3};
   std::string target = "auto", model = "sequence";
   std::string text = "Title,Review Text", stars = "Rating", recommended = "Recommended IND";
-  Index embed = 128, hidden = 128, layers = 1, min_count = 2, phrases = 8;
+  Index embed = 64, hidden = 64, layers = 1, min_count = 2, phrases = 6;
   double dropout = 0.4, word_dropout = 0.1;
   bool ordinal = false;
   static void fields(auto& o, auto&& f) {
     f("target", o.target,
-      "stars or recommended, of reviews; sentiment5 or sentiment2, of trees; auto: the first of these");
+      "stars or recommended, of reviews; sentiment5 or sentiment2, of trees; auto: stars or sentiment5");
     f("model", o.model, "sequence: words from both sides; tree: phrases from their parts");
     f("text", o.text, "columns of a review's text, separated by commas");
     f("stars", o.stars, "column of 1 to 5 stars");
