@@ -43,7 +43,7 @@ std::string commands(const std::string& path, const std::vector<Plot>& plots) {
     for (const PlotLine& line : plot.lines) {
       for (std::size_t k = 0; k < line.ys.size(); ++k)
         if (const double y = line.ys[k]; std::isfinite(y) && (!plot.log_y || y > 0))
-          text += fmt::format("{:g} {:g}\n", line.x0 + line.dx * static_cast<double>(k), std::max(y, plot.least_y));
+          text += fmt::format("{:g} {:g}\n", line.x(k), std::max(y, plot.least_y));
       if (line.ys.empty()) text += "0 NaN\n";
       text += "e\n";
     }

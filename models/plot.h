@@ -7,11 +7,15 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// A line of a plot: y at x = 0, 1, 2, ...; values that are not positive are left out of a logarithmic plot.
+/// A line of a plot: y at x0, x0 + dx, ..., or at `xs` if these are given; values that are not positive are left out of a
+/// logarithmic plot.
 struct PlotLine {
   std::string label;
   std::vector<double> ys;
   double x0 = 0, dx = 1;
+  std::vector<double> xs = {};
+
+  double x(std::size_t k) const { return xs.empty() ? x0 + dx * static_cast<double>(k) : xs[k]; }
 };
 
 struct Plot {

@@ -5,6 +5,7 @@
 
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/models/program/demo.h>
+#include <unroll/models/program/task_commands.h>
 #include <unroll/models/tasks/inspect_task.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/synthetic_task.h>
@@ -24,7 +25,7 @@ std::string free_name(const std::string& stem) {
 }
 
 struct Program {
-  CLI::App app{"Train, sample and score recurrent sequence models.", "unroll"};
+  CLI::App app{"Train, evaluate and use recurrent sequence models.", "unroll"};
   bool json = false;
   std::function<int(Report&)> command;
 
@@ -36,13 +37,16 @@ struct Program {
     train->require_subcommand(1);
     add_train_language(train);
     for (const std::string& task : synthetic_task_names()) add_train_synthetic(train, task);
+    add_task_commands(
+        app, *train, [this](CLI::App* to, const char* name, const std::string& what) { return add(to, name, what); },
+        [this](std::function<int(Report&)> what) { command = std::move(what); });
     add_sample();
     add_score();
     add_inspect();
     add_demo();
   }
 
-  CLI::App* add(CLI::App* parent, const char* name, const char* what) {
+  CLI::App* add(CLI::App* parent, const char* name, const std::string& what) {
     CLI::App* sub = parent->add_subcommand(name, what);
     sub->option_defaults()->always_capture_default()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     sub->add_flag("--json", json, "one JSON object per line on standard output");

@@ -1,0 +1,124 @@
+#include <unroll/models/program/task_commands.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include <unroll/models/task.h>
+#include <unroll/models/tasks/language_task.h>
+#include <unroll/models/tasks/output_file.h>
+#include <unroll/models/training_log.h>
+
+namespace unroll {
+namespace {
+
+constexpr int done = 0, interrupted = 130;
+
+/// The options of a command, which live as long as the program.
+struct Given {
+  TaskData data;
+  std::string model, out, svg;
+  std::vector<std::string> inputs;
+  Index count = 200, seed = 1;
+};
+Given& given() {
+  static std::vector<std::unique_ptr<Given>> all;
+  return *all.emplace_back(std::make_unique<Given>());
+}
+
+void add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {
+  command->add_option(name, files, help)->type_name("FILE..")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_training(CLI::App* command, Task& task, const std::function<void(std::function<int(Report&)>)>& set) {
+  Given& g = given();
+  command->footer("Data: " + task.format() + ". Compressed files (.gz) are read as they are.");
+  add_files(command, "--data", g.data.data, "what to train on");
+  add_files(command, "--valid", g.data.valid, "what to validate on; without it a share of the data is held out");
+  add_files(command, "--test", g.data.test, "what to try the best model on");
+  command->add_option("--held-out", g.data.held_out, "the share of the data to validate on")
+      ->check(CLI::Range(0.001, 0.5));
+  command->add_option("--folds", g.data.folds, "cross-validation in so many parts, without a model file; 0: none")
+      ->check(CLI::Range(0, 1000));
+  command->add_flag("--skip-bad", g.data.skip_bad, "leave malformed lines out, and count them");
+  command->add_option("--out", g.out, "model file to write")->type_name("MODEL");
+  for (const Setting& s : task.settings())
+    std::visit([&](auto* value) { command->add_option("--" + s.name, *value, s.help); }, s.value);
+  command->callback([&g, &task, set] {
+    set([&](Report& report) {
+      require<ValueError>(!g.data.data.empty(), "train: --data FILE is needed (unroll synthesize {} makes some up)",
+                          task.name());
+      check_output("train", g.out);
+      return task.train(g.data, g.out, report) ? done : interrupted;
+    });
+  });
+}
+
+}  // namespace
+
+void add_task_commands(CLI::App& program, CLI::App& train,
+                       const std::function<CLI::App*(CLI::App*, const char*, const std::string&)>& add,
+                       const std::function<void(std::function<int(Report&)>)>& set) {
+  for (const auto& task : tasks()) add_training(add(&train, task->name().c_str(), task->what()), *task, set);
+
+  Given& e = given();
+  CLI::App* eval = add(&program, "eval", "how good a model is on data that it has not seen");
+  eval->add_option("model", e.model, "model file")->required()->type_name("MODEL");
+  add_files(eval, "--data", e.data.data, "data of the format that it was trained on");
+  eval->get_option("--data")->required();
+  eval->add_flag("--skip-bad", e.data.skip_bad, "leave malformed lines out, and count them");
+  eval->callback([&e, set] {
+    set([&](Report& report) {
+      task_of(e.model).evaluate(e.model, e.data, report);
+      return done;
+    });
+  });
+
+  Given& r = given();
+  CLI::App* run = add(&program, "run", "what a model says to an input, or to each line of standard input");
+  run->add_option("model", r.model, "model file")->required()->type_name("MODEL");
+  run->add_option("input", r.inputs, "inputs; of tasks that read files, their names")->type_name("INPUT");
+  run->add_option("--out", r.out, "file to write, for tasks whose answer is one")->type_name("FILE");
+  run->callback([&r, set] {
+    set([&](Report& report) {
+      Task& task = task_of(r.model);
+      if (!r.inputs.empty()) {
+        task.run(r.model, r.inputs, r.out, report);
+        return done;
+      }
+      std::vector<std::string> lines;
+      for (std::string line; std::getline(std::cin, line);) lines.push_back(line);
+      task.run(r.model, lines, r.out, report);
+      return done;
+    });
+  });
+
+  CLI::App* synthesize = program.add_subcommand("synthesize", "make up data of a task's format");
+  synthesize->require_subcommand(1);
+  for (const auto& task : tasks()) {
+    Given& s = given();
+    CLI::App* one = add(synthesize, task->name().c_str(), task->format());
+    one->add_option("--out", s.out, "file to write")->required()->type_name("FILE");
+    one->add_option("--count", s.count, "examples")->check(CLI::Range(Index{1}, Index{1} << 24));
+    one->add_option("--seed", s.seed, "seed of what is drawn");
+    one->callback([&s, task = task.get(), set] {
+      set([&s, task](Report& report) {
+        task->synthesize(s.out, s.count, static_cast<std::uint64_t>(s.seed));
+        report.say("wrote " + s.out);
+        return done;
+      });
+    });
+  }
+
+  Given& p = given();
+  CLI::App* plot = add(&program, "plot", "draw the curves of a training, with gnuplot");
+  plot->add_option("folder", p.model, "folder that --log wrote")->required()->type_name("DIR");
+  plot->add_option("--out", p.svg, "picture to write; without it curves.svg in the folder")->type_name("SVG");
+  plot->callback([&p, set] {
+    set([&](Report& report) {
+      report.say("wrote " + plot_training(p.model, p.svg));
+      return done;
+    });
+  });
+}
+
+}  // namespace unroll

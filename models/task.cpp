@@ -1,0 +1,40 @@
+#include <unroll/models/task.h>
+
+#include <unroll/layers/safetensors.h>
+#include <unroll/models/tasks/dna.h>
+#include <unroll/models/tasks/music.h>
+#include <unroll/models/tasks/ner.h>
+#include <unroll/models/tasks/sentiment.h>
+#include <unroll/models/tasks/speech.h>
+#include <unroll/models/tasks/translate.h>
+#include <unroll/models/tasks/video.h>
+#include <unroll/models/tasks/vowels.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+const std::vector<std::unique_ptr<Task>>& tasks() {
+  static const auto all = [] {
+    std::vector<std::unique_ptr<Task>> list;
+    list.push_back(dna_task());
+    list.push_back(music_task());
+    list.push_back(ner_task());
+    list.push_back(sentiment_task());
+    list.push_back(speech_task());
+    list.push_back(translate_task());
+    list.push_back(video_task());
+    list.push_back(vowels_task());
+    return list;
+  }();
+  return all;
+}
+
+Task& task_of(const std::string& model_file) {
+  const auto about = Safetensors::read(model_file).metadata;
+  const auto name = about.find("task");
+  require<FileError>(name != about.end(), "{} does not say of which task it is", model_file);
+  for (const auto& task : tasks())
+    if (task->name() == name->second) return *task;
+  throw FileError(fmt::format("{} is of the task '{}', which is not known", model_file, name->second));
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,263 @@
+#include <unroll/models/tasks/dna.h>
+
+#include <fstream>
+
+#include <unroll/models/metrics/classification.h>
+#include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/genome.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+/// Of a genome a window with its context; else a sequence of a class.
+struct DnaExample : GenomeWindow {
+  std::string label;        // empty: of a genome
+  std::string origin = {};  // the sequence that this one was made from, as an example that is no promoter
+  std::int32_t target = -1;
+  bool of_genome() const { return label.empty(); }
+  Index length() const { return static_cast<Index>(sequence.size()); }
+};
+
+/// A sequence that is no promoter but looks like one (Oubounyt et al. 2019, sec. 2.2): of 20 parts of a promoter 12,
+/// drawn at random, are replaced by random nucleotides; 8 stay in their places.
+std::string without_promoter(std::string sequence, Rng& rng) {
+  constexpr std::size_t parts = 20, replaced = 12;
+  std::array<std::size_t, parts> order{};
+  std::iota(order.begin(), order.end(), 0U);
+  for (std::size_t i = 0; i < replaced; ++i) {
+    std::swap(order[i], order[i + static_cast<std::size_t>(rng.below(static_cast<Index>(parts - i)))]);
+    const std::size_t last = (order[i] + 1) * sequence.size() / parts;
+    for (std::size_t t = order[i] * sequence.size() / parts; t < last; ++t)
+      sequence[t] = nucleotides[static_cast<std::size_t>(rng.below(4))];
+  }
+  return sequence;
+}
+
+struct DnaOptions {
+  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3, .decay = 1e-2};
+  Index filters = 64, window = 9, hidden = 64;
+  double dropout = 0.4, hide = 0.1;
+  Index steps = 64, context = 64;
+  static void fields(auto& o, auto&& f) {
+    f("filters", o.filters, "filters of the convolution");
+    f("window", o.window, "nucleotides that a filter sees, an odd number");
+    f("hidden", o.hidden, "width of the recurrent layer, of each direction");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("hide", o.hide, "share of nucleotides made unknown while training");
+    f("steps", o.steps, "of a genome: nucleotides predicted in one window");
+    f("context", o.context, "of a genome: nucleotides read before them");
+  }
+};
+
+struct DnaSymbols {
+  SymbolTable labels;  // none: a genome
+  MarkovModel markov;  // of a genome
+  Index pool = 1;      // steps that become one before the recurrent layer
+
+  bool of_genome() const { return labels.size() == 0; }
+  nlohmann::json to_json() const { return {{"labels", labels.to_json()}, {"markov", markov.counts()}, {"pool", pool}}; }
+  static DnaSymbols from_json(const nlohmann::json& json) {
+    DnaSymbols s{SymbolTable::from_json(json.at("labels")), MarkovModel(), json.at("pool").get<Index>()};
+    s.markov.set_counts(json.at("markov").get<std::vector<Index>>());
+    return s;
+  }
+};
+
+/// The class of a sequence: motifs by a convolution, a bidirectional layer, and of its outputs the mean, the maximum
+/// and the one in the middle, where junctions are.
+struct DnaClassifier {
+  double dropout_rate, hide;
+  Index pool;
+  TimeConvolution<> convolution;
+  Bidirectional<LSTM<>> rnn;
+  Linear<> head;
+
+  DnaClassifier(const DnaOptions& o, const DnaSymbols& symbols, Rng& rng)
+      : dropout_rate(o.dropout),
+        hide(o.hide),
+        pool(symbols.pool),
+        convolution(4, o.filters, o.window, rng, {.padding = Padding::centred}),
+        rnn(o.filters, o.hidden, rng),
+        head(6 * o.hidden, symbols.labels.size(), rng) {}
+
+  Var<> logits(Tape<>& tape, std::span<const DnaExample* const> examples) const {
+    std::vector<std::string> sequences;
+    std::vector<Index> lengths;
+    for (const DnaExample* e : examples) sequences.push_back(seen(*e, tape)), lengths.push_back(e->length());
+    Var<> xs = relu(convolution(shares_of(tape, sequences), lengths));
+    if (pool > 1) {
+      xs = max_pool_over_time(xs, {.size = pool, .stride = pool}, lengths);
+      lengths = strided_lengths(lengths, pool);
+    }
+    const Var<> hs = rnn(dropout(xs, dropout_rate / 2), lengths);
+    const auto batch = static_cast<Index>(examples.size());
+    std::vector<Index> middle;
+    for (Index b = 0; b < batch; ++b) middle.push_back(lengths[static_cast<std::size_t>(b)] / 2 * batch + b);
+    return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths),
+                               gather_rows(hs, middle, {batch, hs.shape().cols()})),
+                        dropout_rate));
+  }
+  static void fields(auto& m, auto&& f) { f("convolution", m.convolution), f("rnn", m.rnn), f("head", m.head); }
+
+ private:
+  /// While training what is no promoter is made anew each time, and some nucleotides are hidden.
+  std::string seen(const DnaExample& e, Tape<>& tape) const {
+    if (!tape.training()) return e.sequence;
+    std::string sequence = e.origin.empty() ? e.sequence : without_promoter(e.origin, tape.rng());
+    for (char& c : sequence)
+      if (tape.rng().uniform() < hide) c = 'N';
+    return sequence;
+  }
+};
+
+std::span<const GenomeWindow* const> windows_of(Tape<>& tape, std::span<const DnaExample* const> examples) {
+  const auto windows = tape.room<const GenomeWindow*>(static_cast<Index>(examples.size()));
+  std::copy(examples.begin(), examples.end(), windows.begin());
+  return windows;
+}
+
+/// One of the two, as the data ask.
+struct DnaModel {
+  std::optional<DnaClassifier> classifier;
+  std::optional<GenomeModel> genome;
+  Index steps, context;
+
+  DnaModel(const DnaOptions& o, const DnaSymbols& symbols, Rng& rng) : steps(o.steps), context(o.context) {
+    if (symbols.of_genome())
+      genome.emplace(GenomeShape{o.filters, o.window, o.hidden, o.dropout}, rng);
+    else
+      classifier.emplace(o, symbols, rng);
+  }
+  Var<> logits(Tape<>& tape, std::span<const DnaExample* const> examples) const {
+    return classifier->logits(tape, examples);
+  }
+  Var<> loss(Tape<>& tape, std::span<const DnaExample* const> examples) const {
+    if (genome) return genome->loss(tape, windows_of(tape, examples));
+    std::vector<std::int32_t> targets;
+    for (const DnaExample* e : examples) targets.push_back(e->target);
+    return cross_entropy(logits(tape, examples), targets, {.smoothing = 0.05});
+  }
+  Likelihood likelihood(std::span<const DnaExample> windows) const {
+    Likelihood sum;
+    for_batches(windows, 64, [&](Tape<>& tape, std::span<const DnaExample* const> batch) {
+      genome->score(tape, windows_of(tape, batch), sum);
+    });
+    return sum;
+  }
+  static void fields(auto& m, auto&& f) { f("classifier", m.classifier), f("genome", m.genome); }
+};
+
+struct Dna {
+  using Options = DnaOptions;
+  using Example = DnaExample;
+  using Symbols = DnaSymbols;
+  using Model = DnaModel;
+  static constexpr const char *name = "dna", *what = "the class of a sequence of nucleotides, or the next of a genome",
+                              *format = "lines of class,name,sequence; promoters, one on each line; or FASTA";
+
+  static std::vector<DnaExample> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
+    std::vector<DnaExample> examples;
+    for (NucleotideRecord& r : read_nucleotides(files, bad)) {
+      require<FileError>(examples.empty() || examples[0].of_genome() == r.genome,
+                         "{}: a genome and sequences of classes cannot be learned together", files[0]);
+      if (r.genome) {
+        for (GenomeWindow& window : genome_windows(r.sequence, o.steps, o.context))
+          examples.push_back({{std::move(window)}, ""});
+      } else if (r.label.empty()) {
+        // The same one whenever these data are read.
+        std::uint64_t seed = 0;
+        for (const char c : r.sequence) seed = Rng::bits(seed, static_cast<std::uint64_t>(c));
+        Rng rng{seed};
+        examples.push_back({{without_promoter(r.sequence, rng)}, "other", r.sequence});
+        examples.push_back({{std::move(r.sequence)}, "promoter"});
+      } else {
+        examples.push_back({{std::move(r.sequence)}, std::move(r.label)});
+      }
+    }
+    return examples;
+  }
+  /// Windows of a genome are held out at its end; else what has the same sequence stays together.
+  static bool in_order(const std::vector<DnaExample>& examples) { return examples[0].of_genome(); }
+  static std::string group(const DnaExample& e) { return e.origin.empty() ? e.sequence : e.origin; }
+
+  static Symbols learn(const std::vector<DnaExample>& examples, const Options&) {
+    Symbols symbols;
+    SymbolCounts labels;
+    Index longest = 0;
+    for (const DnaExample& e : examples) {
+      longest = std::max(longest, e.length());
+      if (e.of_genome())
+        symbols.markov.count(e);
+      else
+        ++labels[e.label];
+    }
+    require<ValueError>(labels.size() != 1, "dna: all sequences are of the class '{}'", labels.begin()->first);
+    symbols.labels = SymbolTable::labels(labels);
+    constexpr Index enough = 100;  // steps of the recurrent layer
+    symbols.pool = (longest + enough - 1) / enough;
+    return symbols;
+  }
+  static void encode(DnaExample& e, const Symbols& symbols) {
+    require<ValueError>(e.of_genome() == symbols.of_genome(), "dna: the model is of {}, the data are of {}",
+                        symbols.of_genome() ? "a genome" : "classes", e.of_genome() ? "a genome" : "classes");
+    if (!e.of_genome()) e.target = symbols.labels.id(e.label);
+  }
+
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const DnaExample> examples) {
+    if (model.genome) {
+      Likelihood markov;
+      for (const DnaExample& e : examples) symbols.markov.score(e, markov);
+      const double bits = model.likelihood(examples).bits_per_token();
+      return {-bits, {{"bits_per_base", bits}, {"markov_bits_per_base", markov.bits_per_token()}}};
+    }
+    std::vector<std::int32_t> truth;
+    for (const DnaExample& e : examples) truth.push_back(e.target);
+    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<DnaExample>(model, examples));
+    return {matrix.accuracy(),
+            {{"error", 1 - matrix.accuracy()}, {"macro_f1", matrix.macro().f1}, {"matthews", matrix.matthews()}}};
+  }
+  /// The input is a sequence.
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    const std::string sequence = parsed_nucleotides(input);
+    require<ValueError>(!sequence.empty(), "dna: there is no sequence");
+    std::vector<DnaExample> examples;
+    if (model.genome) {
+      for (GenomeWindow& window : genome_windows(sequence, model.steps, model.context))
+        examples.push_back({{std::move(window)}, ""});
+      const Likelihood sum = model.likelihood(examples);
+      require<ValueError>(sum.tokens() > 0, "dna: the sequence has no A, C, G or T");
+      return fmt::format("{:.4f} bits per base", sum.bits_per_token());
+    }
+    Tape<> tape = Tape<>::inference();
+    const DnaExample e{{sequence}, "?"};
+    const DnaExample* const one = &e;
+    const Var<> p = softmax(model.logits(tape, std::span<const DnaExample* const>(&one, 1)));
+    const float* const row = values(p).row(0);
+    const Index best = std::max_element(row, row + symbols.labels.size()) - row;
+    return fmt::format("{} {:.4f}", symbols.labels.name(best), row[best]);
+  }
+  /// Junctions: AG|GTAAGT in the middle, (C or T)12 CAG|G in the middle, or neither, in random nucleotides.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    std::ofstream out(path);
+    require<FileError>(out.good(), "{} cannot be written", path);
+    for (Index i = 0; i < count; ++i) {
+      std::string sequence(60, 'A');
+      for (char& c : sequence) c = nucleotides[static_cast<std::size_t>(rng.below(4))];
+      const Index kind = rng.below(3);
+      if (kind == 0) sequence.replace(28, 8, "AGGTAAGT");
+      if (kind == 1) {
+        for (std::size_t t = 15; t < 27; ++t) sequence[t] = rng.below(2) == 0 ? 'C' : 'T';
+        sequence.replace(27, 4, "CAGG");
+      }
+      out << fmt::format("{},made-{},{}\n", std::array{"EI", "IE", "N"}[static_cast<std::size_t>(kind)], i, sequence);
+    }
+    require<FileError>(out.good(), "{} cannot be written", path);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> dna_task() { return std::make_unique<SupervisedTask<Dna>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,324 @@
+#include <unroll/models/tasks/music.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+
+#include <fmt/ranges.h>
+
+#include <unroll/models/metrics/likelihood.h>
+#include <unroll/models/midi.h>
+#include <unroll/models/tasks/output_file.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+constexpr int lowest = 21, highest = 108;  // the keys of a piano
+constexpr Index notes = highest - lowest + 1;
+constexpr Index inputs = notes + 1;  // and whether it is the first step, before which nothing sounds
+
+struct Piece {
+  std::vector<Chord> steps;
+  Index length() const { return static_cast<Index>(steps.size()); }
+};
+
+struct MusicOptions {
+  FitOptions fit{.epochs = 200, .batch = 16, .rate = 3e-3, .clip = 1, .decay = 1e-2, .patience = 40};
+  std::string cell = "gru";
+  Index hidden = 256, layers = 1, transpose = 5;
+  double dropout = 0.4, recurrent_dropout = 0.25;
+  static void fields(auto& o, auto&& f) {
+    f("cell", o.cell, "cell of the recurrent layers");
+    f("hidden", o.hidden, "width");
+    f("layers", o.layers, "recurrent layers");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("recurrent-dropout", o.recurrent_dropout, "share of the state dropped, for a whole piece, while training");
+    f("transpose", o.transpose, "semitones by which pieces are moved up or down at most while training");
+  }
+};
+
+/// How often each note sounds: what a model starts from.
+struct MusicSymbols {
+  std::vector<double> shares = std::vector<double>(notes, 0.5);
+  nlohmann::json to_json() const { return {{"shares", shares}}; }
+  static MusicSymbols from_json(const nlohmann::json& json) {
+    MusicSymbols symbols{json.at("shares").get<std::vector<double>>()};
+    symbols.shares.resize(notes, 0.5);
+    return symbols;
+  }
+};
+
+/// Each note of the next step by itself, from all steps before it.
+struct MusicModel {
+  using Cell = VariationalDropout<AnyCell<>>;
+  using Layers = Stacked<Recurrent<Cell>>;
+
+  Index transpose;
+  double dropout_rate;
+  Layers rnn;
+  Linear<> head;
+
+  MusicModel(const MusicOptions& o, const MusicSymbols& symbols, Rng& rng)
+      : transpose(o.transpose), dropout_rate(o.dropout), rnn(layers(o, rng)), head(o.hidden, notes, rng) {
+    Tensor<float>& bias = head.bias.edit();
+    for (Index k = 0; k < notes; ++k) {
+      const double share = symbols.shares[static_cast<std::size_t>(k)];
+      bias(k) = static_cast<float>(std::log(share / (1 - share)));
+    }
+  }
+
+  static Layers layers(const MusicOptions& o, Rng& rng) {
+    std::vector<Recurrent<Cell>> all;
+    for (Index i = 0; i < o.layers; ++i)
+      all.emplace_back(AnyCell<>(i == 0 ? inputs : o.hidden, o.hidden, rng, o.cell), o.recurrent_dropout);
+    return Layers(std::move(all), o.dropout);
+  }
+
+  /// Of every step [time, batch, notes], whose notes are put to `labels`; while training pieces are transposed.
+  Var<> logits(Tape<>& tape, std::span<const Piece* const> pieces, std::vector<Index>& lengths,
+               std::vector<std::uint8_t>& labels) const {
+    Index longest = 0;
+    for (const Piece* p : pieces) lengths.push_back(p->length()), longest = std::max(longest, p->length());
+    const auto batch = static_cast<Index>(pieces.size());
+    Tensor<float> x = make_tensor<float>({longest, batch, inputs}, 0.0F);
+    labels.assign(static_cast<std::size_t>(longest * batch * notes), 0);
+    for (Index b = 0; b < batch; ++b) {
+      const Piece& piece = *pieces[static_cast<std::size_t>(b)];
+      const int shift = tape.training() ? draw_shift(piece, tape.rng()) : 0;
+      x(0, b, notes) = 1;
+      for (Index t = 0; t < piece.length(); ++t)
+        for (const int note : piece.steps[static_cast<std::size_t>(t)]) {
+          const Index k = note + shift - lowest;
+          labels[static_cast<std::size_t>((t * batch + b) * notes + k)] = 1;
+          if (t + 1 < piece.length()) x(t + 1, b, k) = 1;
+        }
+    }
+    const Var<> hs = rnn(dropout(tape.constant(x), dropout_rate / 2), lengths);
+    return head(dropout(hs, dropout_rate));
+  }
+  Var<> loss(Tape<>& tape, std::span<const Piece* const> pieces) const {
+    std::vector<Index> lengths;
+    std::vector<std::uint8_t> labels;
+    const Var<> x = logits(tape, pieces, lengths, labels);
+    return multi_label_cross_entropy(x, labels, lengths);
+  }
+
+  /// `steps` chords after those given. Each note is drawn with the probability sigmoid(logit / temperature).
+  std::vector<Chord> generate(std::vector<Chord> piece, Index steps, double temperature, Rng& rng) const {
+    Tape<> tape = Tape<>::inference();
+    Layers::State state = rnn.initial(tape, 1);
+    const std::size_t given = piece.size(), whole = given + static_cast<std::size_t>(steps);
+    for (std::size_t t = 0; t < whole; ++t) {
+      Tensor<float> x = make_tensor<float>({1, inputs}, 0.0F);
+      if (t == 0) x(0, notes) = 1;
+      if (t > 0)
+        for (const int note : piece[t - 1]) x(0, note - lowest) = 1;
+      state = rnn.step(tape.constant(x), state);
+      if (t >= given) {
+        const Var<> y = head(top_of<float>(state));
+        Chord& chord = piece.emplace_back();
+        for (Index k = 0; k < notes; ++k)
+          if (rng.uniform() < 1 / (1 + std::exp(-static_cast<double>(values(y).row(0)[k]) / temperature)))
+            chord.push_back(static_cast<int>(lowest + k));
+      }
+      state = tape.restart(state);
+    }
+    return piece;
+  }
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
+
+ private:
+  /// Uniform among the intervals by which the piece stays on the piano.
+  int draw_shift(const Piece& piece, Rng& rng) const {
+    int low = highest, high = lowest;
+    for (const Chord& chord : piece.steps)
+      for (const int note : chord) low = std::min(low, note), high = std::max(high, note);
+    if (low > high) return 0;
+    const Index down = std::min<Index>(transpose, low - lowest), up = std::min<Index>(transpose, highest - high);
+    return static_cast<int>(rng.below(down + up + 1) - down);
+  }
+};
+
+/// A chord as "60,64,67", or "-" for silence. False if it is none.
+bool parse_chord(std::string_view text, Chord& chord) {
+  chord.clear();
+  if (text == "-") return true;
+  for (const std::string_view part : split_line(text, ',')) {
+    int note = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), note);
+    if (error != std::errc() || end != part.data() + part.size() || note < lowest || note > highest) return false;
+    if (std::find(chord.begin(), chord.end(), note) == chord.end()) chord.push_back(note);
+  }
+  return true;
+}
+
+std::string text_of(std::span<const Chord> steps) {
+  std::string text;
+  for (const Chord& chord : steps)
+    text += fmt::format("{}{}", text.empty() ? "" : " ",
+                        chord.empty() ? std::string("-") : fmt::format("{}", fmt::join(chord, ",")));
+  return text;
+}
+
+/// What `run` is asked for: words of the input.
+struct Request {
+  std::vector<Chord> first;
+  double seed = 1, steps = 64, temperature = 1, tempo = 100;
+
+  explicit Request(const std::string& input) {
+    const auto words = split_line(input, ' ');
+    const bool seed_alone = words.size() == 1 && number(words[0], seed);
+    for (const std::string_view word : words) {
+      if (word.empty() || seed_alone) continue;
+      const auto at = std::min(word.find('='), word.size());
+      const std::string_view name = word.substr(0, at);
+      double* const value = name == "seed"          ? &seed
+                            : name == "steps"       ? &steps
+                            : name == "temperature" ? &temperature
+                            : name == "tempo"       ? &tempo
+                                                    : nullptr;
+      Chord chord;
+      const bool good =
+          at < word.size() ? value != nullptr && number(word.substr(at + 1), *value) : parse_chord(word, chord);
+      require<ValueError>(good,
+                          "music: '{}' is neither a chord such as 60,64,67 (notes {} .. {}, - for silence) nor "
+                          "seed=, steps=, temperature= or tempo= and a number",
+                          word, lowest, highest);
+      if (at == word.size()) first.push_back(std::move(chord));
+    }
+    check();
+  }
+
+ private:
+  static bool number(std::string_view text, double& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() && std::isfinite(value);
+  }
+  void check() const {
+    require<ValueError>(seed >= 0 && seed < 0x1p53 && seed == std::floor(seed), "music: the seed {} is no count", seed);
+    require<ValueError>(steps >= 1 && steps <= 1e5 && steps == std::floor(steps),
+                        "music: {} steps are not a count in 1 .. 100000", steps);
+    require<ValueError>(temperature > 0, "music: the temperature {} is not positive", temperature);
+  }
+};
+
+struct Music {
+  using Options = MusicOptions;
+  using Example = Piece;
+  using Symbols = MusicSymbols;
+  using Model = MusicModel;
+  static constexpr const char *name = "music", *what = "the notes of the next step of a piece; run writes a MIDI file",
+                              *format =
+                                  "a piece a line, its steps parted by spaces: MIDI numbers from 21 to 108 joined "
+                                  "by commas, - for silence";
+
+  static std::vector<Piece> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
+    std::vector<Piece> pieces;
+    for (const std::string& file : files) {
+      LineReader lines(file);
+      for (std::string_view line; lines.next(line);) {
+        Piece piece;
+        std::string_view wrong;
+        bool good = true;
+        for (const std::string_view step : split_line(line, ' '))
+          if (good && !parse_chord(step, piece.steps.emplace_back())) good = false, wrong = step.substr(0, 40);
+        if (!good)
+          bad.report(lines.place(), fmt::format("'{}' is no step: notes {} .. {} joined by commas, or - for silence",
+                                                printable(wrong), lowest, highest));
+        else if (piece.length() < 2)
+          bad.report(lines.place(), "a piece has at least two steps");
+        else
+          pieces.push_back(std::move(piece));
+      }
+    }
+    return pieces;
+  }
+  static Symbols learn(const std::vector<Piece>& pieces, const Options&) {
+    std::vector<double> shares(notes, 0.5);
+    double steps = 1;  // as if there had been one more, of which nothing is known
+    for (const Piece& piece : pieces) {
+      steps += static_cast<double>(piece.length());
+      for (const Chord& chord : piece.steps)
+        for (const int note : chord) shares[static_cast<std::size_t>(note - lowest)] += 1;
+    }
+    for (double& share : shares) share /= steps;
+    return {shares};
+  }
+  static void encode(Piece&, const Symbols&) {}
+
+  /// `nll` is the mean over the steps but the first of each piece, given all before (Bai, Kolter and Koltun 2018);
+  /// `nll_all` counts the first, too, given nothing. Of what is likelier than not, `accuracy` is
+  /// hits / (hits + wrong + missed) over all such steps (Bay, Ehmann and Downie 2009).
+  static Validation evaluate(const Model& model, const Symbols&, std::span<const Piece> pieces) {
+    Likelihood first, later;
+    double hits = 0, others = 0;
+    for_batches(pieces, 32, [&](Tape<>& tape, std::span<const Piece* const> batch) {
+      std::vector<Index> lengths;
+      std::vector<std::uint8_t> labels;
+      const Var<> logits = model.logits(tape, batch, lengths, labels);
+      const auto rows = static_cast<Index>(batch.size());
+      for (Index b = 0; b < rows; ++b)
+        for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t) {
+          const float* const x = values(logits).row(t * rows + b);
+          const std::uint8_t* const there = labels.data() + (t * rows + b) * notes;
+          double nats = 0;
+          for (Index k = 0; k < notes; ++k) {
+            const double s = there[k] != 0 ? -static_cast<double>(x[k]) : static_cast<double>(x[k]);
+            nats += std::max(s, 0.0) + std::log1p(std::exp(-std::abs(s)));
+            if (t == 0) continue;
+            hits += there[k] != 0 && x[k] > 0;
+            others += there[k] != (x[k] > 0);
+          }
+          (t == 0 ? first : later).add(nats);
+        }
+    });
+    const double nll = later.nats_per_token();
+    first += later;
+    return {-nll,
+            {{"nll", nll}, {"nll_all", first.nats_per_token()}, {"accuracy", hits / std::max(1.0, hits + others)}}};
+  }
+
+  /// The input is a seed alone, or chords to begin with and what is asked: "60,64,67,72 steps=32 temperature=0.9".
+  static std::string answer(const Model& model, const Symbols&, const std::string& input, const std::string& out) {
+    const Request request(input);
+    check_output("run", out);
+    Rng rng{static_cast<std::uint64_t>(request.seed)};
+    const auto piece = model.generate(request.first, static_cast<Index>(request.steps), request.temperature, rng);
+    if (!out.empty()) write_midi(out, piece, {.steps_per_minute = request.tempo});
+    return text_of(piece);
+  }
+  /// Four voices that go round I, vi, IV, V in some key, each chord once or twice by turns of the piece.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    std::ofstream out(path);
+    constexpr std::array<std::array<int, 4>, 4> cadence{
+        {{0, 16, 19, 24}, {-3, 12, 16, 24}, {-7, 12, 17, 21}, {-5, 11, 19, 23}}};
+    for (Index i = 0; i < count; ++i) {
+      const int tonic = 48 + static_cast<int>(rng.below(12));
+      const Index steps = 12 + rng.below(20), begin = rng.below(4);
+      std::vector<Chord> piece;
+      for (Index t = 0; t < steps; ++t) {
+        Chord& chord = piece.emplace_back();
+        for (const int interval : cadence[static_cast<std::size_t>((begin + t) % 4)]) chord.push_back(tonic + interval);
+      }
+      out << text_of(piece) << "\n";
+    }
+    out.close();
+    require<FileError>(out.good(), "{} cannot be written", path);
+  }
+
+ private:
+  /// Binary rubbish is not sent to a terminal.
+  static std::string printable(std::string_view text) {
+    std::string safe(text);
+    for (char& c : safe)
+      if (c < ' ' || c > '~') c = '?';
+    return safe;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> music_task() { return std::make_unique<SupervisedTask<Music>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA

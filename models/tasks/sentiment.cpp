@@ -1,0 +1,275 @@
+#include <unroll/models/tasks/sentiment.h>
+
+#include <unroll/models/metrics/classification.h>
+#include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/sentiment_data.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+struct SentimentOptions {
+  FitOptions fit{.epochs = 4, .batch = 32, .rate = 2e-3};
+  std::string target = "auto", model = "sequence";
+  std::string text = "Title,Review Text", stars = "Rating", recommended = "Recommended IND";
+  Index embed = 64, hidden = 64, layers = 1, min_count = 2, phrases = 6;
+  double dropout = 0.4, word_dropout = 0.1;
+  bool ordinal = false;
+  static void fields(auto& o, auto&& f) {
+    f("target", o.target,
+      "stars or recommended, of reviews; sentiment5 or sentiment2, of trees; auto: stars or sentiment5");
+    f("model", o.model, "sequence: words from both sides; tree: phrases from their parts");
+    f("text", o.text, "columns of a review's text, separated by commas");
+    f("stars", o.stars, "column of 1 to 5 stars");
+    f("recommended", o.recommended, "column of 0 or 1");
+    f("embed", o.embed, "width of a word");
+    f("hidden", o.hidden, "width of each direction, or of a tree's nodes");
+    f("layers", o.layers, "bidirectional layers");
+    f("min-count", o.min_count, "how often a word must be met to be known");
+    f("phrases", o.phrases, "parts of each tree, drawn anew each time, from which a sequence model learns too");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("word-dropout", o.word_dropout, "share of words that are taken for unknown while training");
+    f("ordinal", o.ordinal, "ordinal regression instead of a probability for each label");
+  }
+};
+
+struct SentimentSymbols {
+  std::string target;
+  std::int32_t majority = 0;  // the most frequent label
+  SymbolTable words;
+  nlohmann::json to_json() const { return {{"target", target}, {"majority", majority}, {"words", words.to_json()}}; }
+  static SentimentSymbols from_json(const nlohmann::json& json) {
+    return {json.at("target"), json.at("majority"), SymbolTable::from_json(json.at("words"))};
+  }
+  std::span<const std::string> labels() const { return sentiment_labels(target); }
+};
+
+using Opinions = std::span<const Opinion* const>;
+
+/// Some words in a row, and what they mean.
+struct Passage {
+  std::span<const std::int32_t> ids;
+  std::int32_t label;
+};
+
+/// Bidirectional layers; attention, whose query is the maximum over time, beside that maximum.
+struct SequenceEncoder {
+  Stacked<Bidirectional<LSTM<>>> rnn;
+  AdditiveAttention<> attention;
+
+  SequenceEncoder(const SentimentOptions& o, Rng& rng)
+      : rnn(o.embed, o.hidden, o.layers, rng, o.dropout), attention(2 * o.hidden, 2 * o.hidden, o.hidden, rng) {}
+  Var<> operator()(Var<> xs, std::span<const Index> lengths) const {
+    const Var<> hs = rnn(xs, lengths), most = max_over_time(hs, lengths);
+    return concat(attention(attention.remember(hs, lengths), most).context, most);
+  }
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("attention", m.attention); }
+};
+
+struct SentimentModel {
+  double dropout_rate, word_dropout;
+  Index phrases;
+  std::int32_t unknown;
+  Embedding<> embed;
+  std::optional<SequenceEncoder> sequence;
+  std::optional<NaryTreeLSTM<>> tree;
+  Linear<> head;
+  std::optional<OrdinalRegression<>> ordinal;
+
+  SentimentModel(const SentimentOptions& o, const SentimentSymbols& symbols, Rng& rng)
+      : dropout_rate(o.dropout),
+        word_dropout(o.word_dropout),
+        phrases(o.phrases),
+        unknown(symbols.words.id(SymbolTable::unknown)),
+        embed(symbols.words.size(), o.embed, rng),
+        head((o.model == "tree" ? 1 : 4) * o.hidden, o.ordinal ? 1 : static_cast<Index>(symbols.labels().size()), rng) {
+    if (o.model == "tree")
+      tree.emplace(o.embed, o.hidden, 2, rng);
+    else
+      sequence.emplace(o, rng);
+    if (o.ordinal) ordinal.emplace(static_cast<Index>(symbols.labels().size()));
+  }
+
+  /// The logarithms of the labels' probabilities, or what differs from them by the same for all.
+  Var<> logits(Tape<>& tape, Opinions opinions) const {
+    const Var<> y = tree ? scores_of_nodes(tape, opinions).roots : scores(tape, whole(opinions));
+    return ordinal ? as_var(log(ordinal->probabilities(reshape(y, {y.shape()[0]})))) : y;
+  }
+  Var<> loss(Tape<>& tape, Opinions opinions) const {
+    std::vector<std::int32_t> labels;
+    if (tree) {  // whole sentences count as much as all their parts
+      std::vector<std::int32_t> whole;
+      for (const Opinion* o : opinions) {
+        whole.push_back(o->label);
+        for (const Phrase& phrase : o->phrases) labels.push_back(phrase.label);
+      }
+      const TreeScores y = scores_of_nodes(tape, opinions);
+      return loss(y.nodes, labels) + loss(y.roots, whole);
+    }
+    std::vector<Passage> passages = whole(opinions);
+    for (const Opinion* o : opinions)
+      for (Index k = 0; k < (o->phrases.empty() ? 0 : phrases); ++k) {
+        const Phrase& phrase =
+            o->phrases[static_cast<std::size_t>(tape.rng().below(static_cast<Index>(o->phrases.size())))];
+        if (phrase.label < 0) continue;
+        passages.push_back({std::span(o->ids).subspan(static_cast<std::size_t>(phrase.first),
+                                                      static_cast<std::size_t>(phrase.last - phrase.first)),
+                            phrase.label});
+      }
+    for (const Passage& passage : passages) labels.push_back(passage.label);
+    return loss(scores(tape, passages), labels);
+  }
+  static void fields(auto& m, auto&& f) {
+    f("embed", m.embed), f("sequence", m.sequence), f("tree", m.tree), f("head", m.head), f("ordinal", m.ordinal);
+  }
+
+ private:
+  struct TreeScores {
+    Var<> nodes, roots;
+  };
+
+  static std::vector<Passage> whole(Opinions opinions) {
+    std::vector<Passage> passages;
+    for (const Opinion* o : opinions) passages.push_back({o->ids, o->label});
+    return passages;
+  }
+  Var<> loss(Var<> y, std::vector<std::int32_t>& labels) const {
+    if (!ordinal) return cross_entropy(y, labels);
+    for (std::int32_t& label : labels) label = label < 0 ? -1 : label + 1;
+    return ordinal->loss(reshape(y, {y.shape()[0]}), labels);
+  }
+  std::int32_t seen(Tape<>& tape, std::int32_t id) const {
+    return tape.training() && tape.rng().uniform() < word_dropout ? unknown : id;
+  }
+  Var<> scores(Tape<>& tape, const std::vector<Passage>& passages) const {
+    std::vector<std::vector<std::int32_t>> rows;
+    for (const Passage& passage : passages) {
+      rows.emplace_back();
+      for (const std::int32_t id : passage.ids) rows.back().push_back(seen(tape, id));
+    }
+    const Tokens tokens = Tokens::batch(rows);
+    const Var<> xs = dropout(embed(tape, tokens), dropout_rate);
+    return head(dropout((*sequence)(xs, tokens.lengths), dropout_rate));
+  }
+  TreeScores scores_of_nodes(Tape<>& tape, Opinions opinions) const {
+    std::vector<Index> parents;
+    std::vector<std::int32_t> ids;  // words at the leaves, nothing inside
+    for (const Opinion* o : opinions) {
+      const auto root = static_cast<Index>(parents.size());
+      for (const Phrase& phrase : o->phrases) {
+        parents.push_back(phrase.parent < 0 ? -1 : root + phrase.parent);
+        ids.push_back(phrase.leaf ? seen(tape, o->ids[static_cast<std::size_t>(phrase.first)]) : -1);
+      }
+    }
+    const Var<> xs = dropout(embed(tape, ids, {static_cast<Index>(ids.size())}), dropout_rate);
+    const auto states = (*tree)(xs, Forest(parents));
+    return {head(dropout(states.nodes.h, dropout_rate)), head(dropout(states.roots.h, dropout_rate))};
+  }
+};
+
+struct Sentiment {
+  using Options = SentimentOptions;
+  using Example = Opinion;
+  using Symbols = SentimentSymbols;
+  using Model = SentimentModel;
+  static constexpr const char *name = "sentiment", *what = "what a text thinks of something",
+                              *format =
+                                  "reviews as CSV with a header (the columns are options), or labelled trees in "
+                                  "brackets, one on each line: (3 (2 a) (4 (3 lovely) (2 film)))";
+
+  static std::string target_of(const std::string& file, const Options& o) {
+    const bool trees = holds_trees(file);
+    const std::string target = o.target != "auto" ? o.target : trees ? "sentiment5" : "stars";
+    sentiment_labels(target);
+    require<ValueError>(trees == target.starts_with("sentiment"), "sentiment: {} holds {}, which do not say '{}'", file,
+                        trees ? "trees" : "reviews", target);
+    require<ValueError>(o.model == "sequence" || o.model == "tree", "sentiment: --model {} is not sequence or tree",
+                        o.model);
+    require<ValueError>(trees || o.model == "sequence", "sentiment: {} holds no trees", file);
+    return target;
+  }
+  static std::vector<Opinion> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
+    std::vector<Opinion> all;
+    for (const std::string& file : files) {
+      const std::string target = target_of(file, o);
+      const auto opinions =
+          target.starts_with("sentiment")
+              ? read_opinion_trees(file, target, bad)
+              : read_reviews(file, {o.text, target == "stars" ? o.stars : o.recommended}, target, bad);
+      all.insert(all.end(), opinions.begin(), opinions.end());
+    }
+    return all;
+  }
+  static void check(const Options& o) {
+    for (const Index width : {o.embed, o.hidden, o.layers})
+      require<ValueError>(width > 0, "sentiment: --embed {}, --hidden {} and --layers {} must be at least 1", o.embed,
+                          o.hidden, o.layers);
+    require<ValueError>(o.phrases >= 0, "sentiment: --phrases {} is negative", o.phrases);
+    require<ValueError>(o.dropout >= 0 && o.dropout < 1, "sentiment: --dropout {} is not in 0 .. 1", o.dropout);
+    require<ValueError>(o.word_dropout >= 0 && o.word_dropout <= 1, "sentiment: --word-dropout {} is not in 0 .. 1",
+                        o.word_dropout);
+  }
+  static Symbols learn(const std::vector<Opinion>& opinions, const Options& o) {
+    check(o);
+    SymbolCounts words, labels;
+    for (const Opinion& opinion : opinions) {
+      require<ValueError>(opinion.target == opinions[0].target, "sentiment: {} and {} cannot be learned together",
+                          opinion.target, opinions[0].target);
+      for (const std::string& word : opinion.words) ++words[word];
+      ++labels[std::to_string(opinion.label)];
+    }
+    const auto most =
+        std::max_element(labels.begin(), labels.end(), [](auto& a, auto& b) { return a.second < b.second; });
+    return {opinions[0].target, std::stoi(most->first), SymbolTable::words(words, o.min_count)};
+  }
+  static void encode(Opinion& opinion, const Symbols& symbols) {
+    require<ValueError>(opinion.target == symbols.target, "sentiment: these data say {}, and the model {}",
+                        opinion.target, symbols.target);
+    opinion.ids.clear();
+    for (const std::string& word : opinion.words) opinion.ids.push_back(symbols.words.id(word));
+  }
+
+  /// The majority is the accuracy of saying the most frequent label of the training data always.
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Opinion> opinions) {
+    std::vector<std::int32_t> truth;
+    for (const Opinion& opinion : opinions) truth.push_back(opinion.label);
+    const auto said = likeliest_classes<Opinion>(model, opinions);
+    const ConfusionMatrix matrix(static_cast<Index>(symbols.labels().size()), truth, said);
+    const double accuracy = matrix.accuracy(), macro = matrix.macro().f1;
+    Validation v{accuracy, {{"accuracy", accuracy}, {"macro_f1", macro}}};
+    if (symbols.target == "recommended") {
+      v.score = macro;
+      v.fields.emplace_back("f1", matrix.of(1).f1());
+    }
+    if (symbols.target == "stars") {
+      double off = 0;
+      for (std::size_t i = 0; i < truth.size(); ++i) off += std::abs(truth[i] - said[i]);
+      v.fields.emplace_back("stars_off", off / static_cast<double>(truth.size()));
+    }
+    v.fields.emplace_back("majority", unroll::accuracy(truth, std::vector(truth.size(), symbols.majority)));
+    return v;
+  }
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    Opinion opinion;
+    if (model.tree)
+      opinion = parse_opinion_tree(input);
+    else
+      opinion.words = opinion_words(input);
+    require<ValueError>(!opinion.words.empty(), "sentiment: there is no word in '{}'", input);
+    opinion.target = symbols.target;
+    encode(opinion, symbols);
+    Tape<> tape = Tape<>::inference();
+    const Opinion* const one = &opinion;
+    const Var<> probabilities = softmax(model.logits(tape, {&one, 1}));
+    const View<const float> p = values(probabilities);
+    const std::size_t best = static_cast<std::size_t>(std::max_element(p.row(0), p.row(0) + p.cols) - p.row(0));
+    return fmt::format("{} {:.3f}", symbols.labels()[best], p.row(0)[best]);
+  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_opinions(path, count, rng); }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> sentiment_task() { return std::make_unique<SupervisedTask<Sentiment>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <unroll/autograd/tensor/rng.h>
+#include <unroll/models/files.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// Part of a sentence, as a node of its tree.
+struct Phrase {
+  Index parent;       // -1: the whole sentence
+  Index first, last;  // words first .. last - 1
+  bool leaf;
+  std::int32_t label;  // -1: none
+};
+
+struct Opinion {
+  std::string target;  // of which label is one
+  std::int32_t label = 0;
+  std::vector<std::string> words;
+  std::vector<Phrase> phrases;    // each before its parts; none without a tree
+  std::vector<std::int32_t> ids;  // of the words
+  Index length() const { return static_cast<Index>(words.size()); }
+};
+
+/// The names of a target's labels, in order: of `stars`, `recommended`, `sentiment5` (of trees whose labels are 0 .. 4)
+/// or `sentiment2` (of the same without the neutral ones). Throws ValueError for another target.
+std::span<const std::string> sentiment_labels(std::string_view target);
+
+/// The columns of a table of reviews.
+struct ReviewColumns {
+  std::string text;   // names separated by commas: their texts one after the other
+  std::string label;  // whole numbers
+};
+
+/// The words of a text in lower case, without white space: letters, digits and hyphens in a row, contractions parted as
+/// in the Penn Treebank (do n't, it 's), and equal punctuation in a row. Throws ValueError for what is not UTF-8.
+std::vector<std::string> opinion_words(std::string_view text);
+
+/// The reviews of a table; such of no word are left out.
+std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& columns, std::string_view target,
+                                  BadLines& bad);
+/// A tree for each line; such without a label of the target are left out.
+std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_view target, BadLines& bad);
+/// A tree, whatever its labels. Throws ValueError for what is none of at most two branches each.
+Opinion parse_opinion_tree(std::string_view line);
+/// Whether a file begins with a bracket.
+bool holds_trees(const std::string& file);
+
+/// Writes made-up opinions: reviews if the name ends in .csv, else trees. Words have labels 0 .. 4, `not` turns that of
+/// the next one round, and what is said once is said of the whole.
+void write_opinions(const std::string& file, Index count, Rng& rng);
+
+}  // namespace unroll::inline UNROLL_ISA

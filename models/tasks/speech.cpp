@@ -1,0 +1,284 @@
+#include <unroll/models/tasks/speech.h>
+
+#include <unroll/models/metrics/transcripts.h>
+#include <unroll/models/recordings.h>
+#include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+constexpr Index bands = 40;
+
+/// What a network hears: a recording, or several of one speaker.
+struct Utterance {
+  std::string text, speaker, group;
+  std::vector<float> features;  // [frames, bands]
+  std::vector<std::int32_t> target;
+  Index length() const { return static_cast<Index>(features.size()) / bands; }
+};
+
+struct SpeechOptions {
+  FitOptions fit{.epochs = 30, .batch = 32, .rate = 3e-3, .clip = 5, .decay = 1e-2};
+  Index digits = 5, joins = 3;
+  std::string speaker;
+  Index hidden = 96, layers = 2;
+  double dropout = 0.3;
+  double warp = 0.1;
+  static void fields(auto& o, auto&& f) {
+    f("digits", o.digits, "recordings of a speaker are also joined to strings of up to so many; 1: they are not");
+    f("joins", o.joins, "strings that a recording is in, besides standing alone");
+    f("speaker", o.speaker, "the speaker to validate on; empty: a share of all");
+    f("hidden", o.hidden, "width of the convolution and of each direction");
+    f("layers", o.layers, "bidirectional layers");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("warp", o.warp, "by how much time and pitch are stretched at most while training");
+  }
+};
+
+struct SpeechSymbols {
+  SymbolTable labels;
+  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
+  static SpeechSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
+};
+
+constexpr Index stride = 2;  // frames to a step of the recurrent layers
+
+/// The least frames of which a text can be read: a step for each label, and a blank between equal ones.
+Index least_frames(const std::string& text) {
+  auto steps = static_cast<Index>(text.size());
+  for (std::size_t i = 1; i < text.size(); ++i) steps += text[i] == text[i - 1] ? 1 : 0;
+  return stride * steps;
+}
+
+/// Log mel energies, of mean 0 and variance 1 over all of them: loudness says nothing.
+std::vector<float> features_of(const Sound& sound) {
+  std::vector<float> x = log_mel(sound, {.bands = bands});
+  double sum = 0, squares = 0;
+  for (const float v : x) sum += static_cast<double>(v);
+  const double mean = sum / static_cast<double>(x.size());
+  for (const float v : x) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+  const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + 1e-6);
+  for (float& v : x) v = static_cast<float>((static_cast<double>(v) - mean) * scale);
+  return x;
+}
+
+/// Label 0 is the blank.
+struct SpeechModel {
+  double dropout_rate, warp;
+  TimeConvolution<> front;
+  Stacked<Bidirectional<LSTM<>>> rnn;
+  Linear<> head;
+
+  SpeechModel(const SpeechOptions& o, const SpeechSymbols& symbols, Rng& rng)
+      : dropout_rate(o.dropout),
+        warp(o.warp),
+        front(bands, o.hidden, 5, rng, {.padding = Padding::centred, .stride = stride}),
+        rnn(o.hidden, o.hidden, o.layers, rng, o.dropout),
+        head(2 * o.hidden, symbols.labels.size() + 1, rng) {}
+
+  struct Heard {
+    Var<> logits;  // [steps, batch, labels and the blank]
+    std::vector<Index> lengths;
+  };
+  Heard hear(Tape<>& tape, std::span<const Utterance* const> utterances) const {
+    std::vector<Index> frames;
+    const Var<> xs = features(tape, utterances, frames);
+    const std::vector<Index> steps = front.lengths(frames);
+    const Var<> ys = relu(front(xs, frames));
+    const Var<> hs = rnn(dropout(ys, dropout_rate), steps);
+    return {head(dropout(hs, dropout_rate)), steps};
+  }
+  Var<> loss(Tape<>& tape, std::span<const Utterance* const> utterances) const {
+    const Heard heard = hear(tape, utterances);
+    Labels targets;
+    for (const Utterance* u : utterances) targets.push_back(u->target);
+    return ctc_loss(heard.logits, targets, heard.lengths);
+  }
+  static void fields(auto& m, auto&& f) { f("front", m.front), f("rnn", m.rnn), f("head", m.head); }
+
+ private:
+  /// [frames, batch, bands]. While training time and pitch are stretched, and a few bands and a few frames hidden (Park
+  /// et al. 2019).
+  Var<> features(Tape<>& tape, std::span<const Utterance* const> utterances, std::vector<Index>& lengths) const {
+    Rng& rng = tape.rng();
+    const auto factor = [&] { return tape.training() ? 1 + rng.uniform(-warp, warp) : 1.0; };
+    std::vector<double> paces;
+    for (const Utterance* u : utterances) {
+      const auto frames = static_cast<double>(u->length());
+      lengths.push_back(std::max(least_frames(u->text), static_cast<Index>(std::lround(frames * factor()))));
+      paces.push_back(frames / static_cast<double>(lengths.back()));
+    }
+    const Index longest = *std::max_element(lengths.begin(), lengths.end());
+    Tensor<float> x = make_tensor<float>({longest, static_cast<Index>(utterances.size()), bands}, 0.0F);
+    for (std::size_t b = 0; b < utterances.size(); ++b) {
+      const Index frames = lengths[b];
+      const double pitch = factor();
+      const Index band = rng.below(bands), wide = rng.below(8), frame = rng.below(frames), time = rng.below(8);
+      for (Index t = 0; t < frames; ++t)
+        for (Index k = 0; k < bands; ++k) {
+          const bool hidden = tape.training() && ((k >= band && k < band + wide) || (t >= frame && t < frame + time));
+          const double at = static_cast<double>(t) * paces[b], where = static_cast<double>(k) * pitch;
+          x(t, static_cast<Index>(b), k) = hidden ? 0 : between(*utterances[b], at, where);
+        }
+    }
+    return tape.constant(x);
+  }
+  /// The value at frame `t` and band `k`, linear between the nearest.
+  static float between(const Utterance& u, double t, double k) {
+    const auto line = [&](Index frame) {
+      const float* const row = u.features.data() + std::min(frame, u.length() - 1) * bands;
+      const Index low = std::min(static_cast<Index>(k), bands - 1);
+      const auto share = static_cast<float>(k - std::floor(k));
+      return row[low] + share * (row[std::min(low + 1, bands - 1)] - row[low]);
+    };
+    const float first = line(static_cast<Index>(t));
+    const auto share = static_cast<float>(t - std::floor(t));
+    return share == 0 ? first : first + share * (line(static_cast<Index>(t) + 1) - first);
+  }
+};
+
+struct Speech {
+  using Options = SpeechOptions;
+  using Example = Utterance;
+  using Symbols = SpeechSymbols;
+  using Model = SpeechModel;
+  static constexpr const char *name = "speech", *what = "the digits that are said, from sound",
+                              *format =
+                                  "a folder or an archive of WAV files LABELS_SPEAKER_INDEX.wav, such as 7_ann_3.wav";
+
+  static std::vector<Utterance> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
+    require<ValueError>(o.digits >= 1 && o.digits <= 100, "speech: --digits {} is not in 1 .. 100", o.digits);
+    require<ValueError>(o.joins >= 0 && o.joins <= 100, "speech: --joins {} is not in 0 .. 100", o.joins);
+    auto speakers = read_recordings(files, 2 * 0.01 * stride, bad);
+    std::vector<Utterance> utterances;
+    Rng rng{static_cast<std::uint64_t>(o.fit.seed)};
+    for (auto& [speaker, recordings] : speakers) add_utterances(recordings, o, rng, utterances);
+    return utterances;
+  }
+  static Symbols learn(const std::vector<Utterance>& utterances, const Options&) {
+    SymbolCounts labels;
+    for (const Utterance& u : utterances)
+      for (const char c : u.text) ++labels[std::string(1, c)];
+    return {SymbolTable::labels(labels)};
+  }
+  static void encode(Utterance& u, const Symbols& symbols) {
+    u.target.clear();
+    for (const char c : u.text) u.target.push_back(symbols.labels.id(std::string(1, c)) + 1);
+  }
+  /// Strings of the same recordings stay together.
+  static std::string group(const Utterance& u) { return u.group; }
+  static std::vector<Utterance> hold_out(std::vector<Utterance>& all, const Options& o) {
+    if (o.speaker.empty()) return {};
+    const auto first = std::stable_partition(all.begin(), all.end(), [&](auto& u) { return u.speaker != o.speaker; });
+    require<ValueError>(first != all.end(), "speech: there is no speaker {}", o.speaker);
+    require<ValueError>(first != all.begin(), "speech: there is no speaker but {}", o.speaker);
+    std::vector<Utterance> held(std::make_move_iterator(first), std::make_move_iterator(all.end()));
+    all.erase(first, all.end());
+    return held;
+  }
+
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Utterance> utterances) {
+    const std::vector<std::string> said = transcripts(model, symbols, utterances);
+    std::vector<std::string> truth;
+    std::array<double, 2> right{}, count{};  // of single labels, and of strings
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      truth.push_back(utterances[i].text);
+      const std::size_t kind = truth[i].size() > 1 ? 1 : 0;
+      ++count[kind];
+      right[kind] += said[i] == truth[i] ? 1 : 0;
+    }
+    const double rate = character_errors(truth, said).error_rate();
+    Validation v{-rate, {{"digit_error_rate", rate}}};
+    if (count[1] > 0) v.fields.emplace_back("string_accuracy", right[1] / count[1]);
+    if (count[0] > 0) v.fields.emplace_back("single_digit_accuracy", right[0] / count[0]);
+    return v;
+  }
+  /// The input is the name of a WAV file, or of a folder or an archive of such.
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    std::vector<Utterance> utterances;
+    std::vector<std::string> names;
+    for_each_wav(input, [&](const std::string& path, const std::string& content) {
+      Utterance u;
+      try {
+        u.features = features_of(decode_sound(content));
+      } catch (const ValueError& error) { throw FileError(fmt::format("{}: {}", path, error.what())); }
+      names.push_back(path);
+      utterances.push_back(std::move(u));
+    });
+    require<FileError>(!utterances.empty(), "{}: there is no WAV file", input);
+    const std::vector<std::string> said = transcripts(model, symbols, utterances);
+    if (said.size() == 1) return said[0];
+    std::string text;
+    for (std::size_t i = 0; i < said.size(); ++i) text += fmt::format("{}{} {}", i == 0 ? "" : "\n", names[i], said[i]);
+    return text;
+  }
+  /// Whistles: each digit is a glide from a pitch of its own, up or down.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    std::filesystem::create_directories(path);
+    for (Index i = 0; i < count; ++i) {
+      const Index digit = i % 10, speaker = i / 10 % 2;
+      const double from = (speaker == 0 ? 1 : 1.05) * (400 + 200 * static_cast<double>(digit % 5));
+      const double seconds = rng.uniform(0.2, 0.3), to = digit < 5 ? 1.6 * from : from / 1.6;
+      Sound sound;
+      double phase = 0;
+      for (Index t = 0; t < static_cast<Index>(8000 * seconds); ++t) {
+        const double share = static_cast<double>(t) / (8000 * seconds);
+        phase += 2 * std::numbers::pi * (from + share * (to - from)) / 8000;
+        const double loud = std::sin(std::numbers::pi * share);
+        sound.samples.push_back(static_cast<float>(0.5 * loud * std::sin(phase) + 0.002 * rng.normal()));
+      }
+      write_wav(fmt::format("{}/{}_{}_{}.wav", path, digit, speaker == 0 ? "ann" : "bob", i / 20), sound);
+    }
+  }
+
+ private:
+  /// Each recording of a speaker on its own, and in strings with others of its block.
+  static void add_utterances(std::vector<Recording>& recordings, const Options& o, Rng& rng,
+                             std::vector<Utterance>& to) {
+    const auto shuffle = [&](auto& items) {
+      for (std::size_t i = items.size(); i > 1; --i)
+        std::swap(items[i - 1], items[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+    };
+    const auto add = [&](std::span<const Recording* const> parts, std::size_t block) {
+      Utterance u{.text = {}, .speaker = parts[0]->speaker, .group = fmt::format("{} {}", parts[0]->speaker, block)};
+      for (const Recording* part : parts) u.text += part->text;
+      u.features = features_of(join(parts, rng));
+      to.push_back(std::move(u));
+    };
+    shuffle(recordings);
+    const auto size = static_cast<std::size_t>(o.digits > 1 ? 3 * o.digits : 1);
+    for (std::size_t first = 0; first < recordings.size(); first += size) {
+      std::vector<const Recording*> block;
+      for (std::size_t i = first; i < std::min(first + size, recordings.size()); ++i) block.push_back(&recordings[i]);
+      for (const Recording*& r : block) add({&r, 1}, first);
+      for (Index k = 0; o.digits > 1 && k < o.joins; ++k) {
+        shuffle(block);
+        for (std::size_t at = 0; at + 1 < block.size();) {
+          const auto many = static_cast<std::size_t>(2 + rng.below(o.digits - 1));
+          const std::size_t parts = std::min(many, block.size() - at);
+          add(std::span<const Recording* const>(block).subspan(at, parts), first);
+          at += parts;
+        }
+      }
+    }
+  }
+  static std::vector<std::string> transcripts(const Model& model, const Symbols& symbols,
+                                              std::span<const Utterance> utterances) {
+    std::vector<std::string> texts(utterances.size());
+    for_batches(utterances, 32, [&](Tape<>& tape, std::span<const Utterance* const> batch) {
+      const SpeechModel::Heard heard = model.hear(tape, batch);
+      const auto found = ctc_beam_search(heard.logits, heard.lengths, {.width = 8});
+      for (std::size_t b = 0; b < batch.size(); ++b)
+        for (const std::int32_t label : found[b][0].labels)
+          texts[static_cast<std::size_t>(batch[b] - utterances.data())] += symbols.labels.name(label - 1);
+    });
+    return texts;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> speech_task() { return std::make_unique<SupervisedTask<Speech>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,257 @@
+#pragma once
+
+#include <numeric>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include <unroll/layers/layers.h>
+#include <unroll/layers/safetensors.h>
+#include <unroll/models/files.h>
+#include <unroll/models/fit.h>
+#include <unroll/models/task.h>
+
+namespace unroll::inline UNROLL_ISA {
+
+/// Calls f(tape, some examples) for all examples, on an inference tape and in batches of like length.
+template <class Example, class F>
+void for_batches(std::span<const Example> examples, Index batch, F f) {
+  std::vector<const Example*> order;
+  for (const Example& e : examples) order.push_back(&e);
+  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->length() < b->length(); });
+  Tape<> tape = Tape<>::inference();
+  for (std::size_t first = 0; first < order.size(); first += static_cast<std::size_t>(batch)) {
+    tape.rewind();
+    const std::size_t count = std::min(static_cast<std::size_t>(batch), order.size() - first);
+    f(tape, std::span<const Example* const>(order).subspan(first, count));
+  }
+}
+
+/// The class of the largest of a model's logits(tape, examples) [examples, classes], for each example.
+template <class Example, class Model>
+std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const Example> examples) {
+  std::vector<std::int32_t> classes(examples.size());
+  for_batches(examples, 64, [&](Tape<>& tape, std::span<const Example* const> batch) {
+    const Var<> logits = model.logits(tape, batch);
+    const View<const float> x = values(logits);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const float* const row = x.row(static_cast<Index>(i));
+      classes[static_cast<std::size_t>(batch[i] - examples.data())] =
+          static_cast<std::int32_t>(std::max_element(row, row + x.cols) - row);
+    }
+  });
+  return classes;
+}
+
+/// A task that is fitted to examples. A definition D has
+/// - `name`, `what`, `format`;
+/// - `Options` with `fit` (FitOptions) and `fields` of its own;
+/// - `Example`, with length();
+/// - `Symbols`: what the training data teach before training (vocabularies, labels), with to_json() and from_json();
+/// - `Model(options, symbols, rng)` with `loss(tape, examples)`;
+/// - `read(files, options, bad)`, the examples of files;
+/// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them;
+/// - `evaluate(model, symbols, examples)`, a Validation;
+/// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
+/// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
+/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`, which
+/// takes out what to validate on: when it takes none, a share is held out as ever.
+template <class D>
+class SupervisedTask : public Task {
+  using Options = typename D::Options;
+  using Example = typename D::Example;
+  using Symbols = typename D::Symbols;
+  using Model = typename D::Model;
+  using Examples = std::vector<Example>;
+
+ public:
+  std::string name() const override { return D::name; }
+  std::string what() const override { return D::what; }
+  std::string format() const override { return D::format; }
+  Settings settings() override { return settings_of(options_); }
+
+  bool train(const TaskData& data, const std::string& out, Report& report) override {
+    Examples all = read(data.data, data, report);
+    if (data.folds > 0) return cross_validate(all, data.folds, report);
+    Examples valid;
+    if constexpr (requires { D::hold_out(all, options_); })
+      if (data.valid.empty()) valid = D::hold_out(all, options_);
+    if (data.valid.empty() && valid.empty())
+      std::tie(all, valid) = parted(std::move(all), static_cast<Index>(std::lround(1 / data.held_out)), 0);
+    else if (!data.valid.empty())
+      valid = read(data.valid, data, report);
+    Trained trained = fitted(all, valid, out, report);
+    if (!out.empty()) report.say("saved " + out);
+    if (!data.test.empty()) report.result(metrics("test", trained, read(data.test, data, report)));
+    report.result(metrics("valid", trained, std::move(valid)));
+    return trained.finished;
+  }
+
+  void evaluate(const std::string& model, const TaskData& data, Report& report) override {
+    Trained trained = open(model);
+    report.result(metrics("eval", trained, read(data.data, data, report)));
+  }
+
+  void run(const std::string& model, const std::vector<std::string>& inputs, const std::string& out,
+           Report& report) override {
+    const Trained trained = open(model);
+    for (const std::string& input : inputs) {
+      const std::string said = [&] {
+        if constexpr (requires { D::answer(*trained.model, trained.symbols, input, out); })
+          return D::answer(*trained.model, trained.symbols, input, out);
+        else
+          return D::answer(*trained.model, trained.symbols, input);
+      }();
+      report.answer(said, {{"input", input}, {"answer", said}});
+    }
+  }
+
+  void synthesize(const std::string& out, Index count, std::uint64_t seed) override {
+    Rng rng{seed};
+    D::synthesize(out, count, rng);
+  }
+
+ private:
+  struct Trained {
+    Symbols symbols;
+    std::unique_ptr<Model> model;
+    bool finished = true;
+  };
+
+  static Settings settings_of(Options& options) {
+    Settings all;
+    add_settings(all, options);
+    add_settings(all, options.fit);
+    return all;
+  }
+
+  Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
+    BadLines bad(data.skip_bad);
+    Examples examples = D::read(files, options_, bad);
+    if (bad.count() > 0) report.say(bad.summary());
+    require<FileError>(!examples.empty(), "{}: there is nothing to read", files[0]);
+    return examples;
+  }
+
+  /// Part `k` of `parts` apart from the rest, drawn by the seed, or from the end if they are in order.
+  std::pair<Examples, Examples> parted(Examples all, Index parts, Index k) const {
+    std::vector<std::string> groups;
+    std::set<std::string> seen;
+    bool ordered = false;
+    if constexpr (requires { D::in_order(all); }) ordered = D::in_order(all);
+    if (ordered) k = parts - 1 - k;
+    const auto group_of = [&](const Example& e, std::size_t i) {
+      if constexpr (requires { D::group(e); })
+        return ordered ? std::to_string(i) : D::group(e);
+      else
+        return std::to_string(i);
+    };
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (const std::string group = group_of(all[i], i); seen.insert(group).second) groups.push_back(group);
+    require<ValueError>(parts > 1 && static_cast<Index>(groups.size()) >= parts,
+                        "train: {} examples cannot be parted into {}", groups.size(), parts);
+    Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
+    for (std::size_t i = groups.size(); i > 1 && !ordered; --i)
+      std::swap(groups[i - 1], groups[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+    const auto count = static_cast<Index>(groups.size());
+    const std::set<std::string> chosen(groups.begin() + k * count / parts, groups.begin() + (k + 1) * count / parts);
+    Examples rest, part;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      (chosen.contains(group_of(all[i], i)) ? part : rest).push_back(std::move(all[i]));
+    return {std::move(rest), std::move(part)};
+  }
+
+  static void encode(Examples& examples, const Symbols& symbols) {
+    for (Example& e : examples) D::encode(e, symbols);
+  }
+
+  Trained fitted(Examples& train, Examples& valid, const std::string& out, Report& report, bool choose = true) {
+    Trained t{D::learn(train, options_), nullptr};
+    encode(train, t.symbols);
+    encode(valid, t.symbols);
+    Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
+    t.model = std::make_unique<Model>(options_, t.symbols, rng);
+    report.say(fmt::format("{}: {} examples to train on, {} to validate on, {} parameters", D::name, train.size(),
+                           valid.size(), count_parameters(*t.model)));
+    FitProblem problem;
+    problem.parameters = parameters(*t.model);
+    for (const Example& e : train) problem.lengths.push_back(e.length());
+    problem.loss = [&](Tape<>& tape, std::span<const Index> indices) {
+      std::vector<const Example*> batch;
+      for (const Index i : indices) batch.push_back(&train[static_cast<std::size_t>(i)]);
+      return Var<>(t.model->loss(tape, std::span<const Example* const>(batch)));
+    };
+    problem.validate = [&] {
+      const std::span<const Example> examples(valid);
+      if constexpr (requires { D::validate(*t.model, t.symbols, examples); })
+        return D::validate(*t.model, t.symbols, examples);
+      else
+        return D::evaluate(*t.model, t.symbols, examples);
+    };
+    problem.choose = choose;
+    problem.keep = [&](const Validation&) {
+      if (!out.empty()) save(*t.model, out, metadata(t.symbols));
+    };
+    t.finished = fit(problem, options_.fit, report);
+    return t;
+  }
+
+  bool cross_validate(const Examples& all, Index folds, Report& report) {
+    std::vector<std::string> names;
+    std::vector<double> sums;
+    bool finished = true;
+    for (Index k = 0; k < folds && finished; ++k) {
+      auto [train, valid] = parted(all, folds, k);
+      Trained trained = fitted(train, valid, "", report, false);
+      finished = trained.finished;
+      const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, std::move(valid));
+      report.result(fields);
+      std::size_t i = 0;
+      for (const auto& [name, value] : fields)
+        if (const auto* number = std::get_if<double>(&value)) {
+          if (k == 0) names.push_back(name), sums.push_back(0);
+          sums[i++] += *number;
+        }
+    }
+    if (!finished) return false;
+    Fields mean{{"task", name()}, {"split", fmt::format("mean of {} folds", folds)}};
+    for (std::size_t i = 0; i < names.size(); ++i) mean.emplace_back(names[i], sums[i] / static_cast<double>(folds));
+    report.result(mean);
+    return true;
+  }
+
+  Fields metrics(const std::string& split, const Trained& t, Examples examples) const {
+    encode(examples, t.symbols);
+    Fields fields{{"task", name()}, {"split", split}, {"examples", static_cast<std::int64_t>(examples.size())}};
+    const Validation v = D::evaluate(*t.model, t.symbols, std::span<const Example>(examples));
+    fields.insert(fields.end(), v.fields.begin(), v.fields.end());
+    return fields;
+  }
+
+  Metadata metadata(const Symbols& symbols) {
+    return {{"format", "unroll"},
+            {"task", name()},
+            {"config", to_json(settings()).dump()},
+            {"symbols", symbols.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)}};
+  }
+
+  /// Its options become those of this task.
+  Trained open(const std::string& path) {
+    const Metadata about = Safetensors::read(path).metadata;
+    Trained t;
+    try {
+      from_json(settings(), nlohmann::json::parse(about.at("config")), path);
+      t.symbols = Symbols::from_json(nlohmann::json::parse(about.at("symbols")));
+    } catch (const nlohmann::json::exception& error) {
+      throw FileError(fmt::format("{} does not say how it was trained: {}", path, error.what()));
+    } catch (const std::out_of_range&) { throw FileError(fmt::format("{} does not say how it was trained", path)); }
+    Rng rng{0};
+    t.model = std::make_unique<Model>(options_, t.symbols, rng);
+    load(*t.model, path);
+    return t;
+  }
+
+  Options options_;
+};
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,177 @@
+#include <unroll/models/tasks/video.h>
+
+#include <charconv>
+#include <fstream>
+
+#include <unroll/models/metrics/classification.h>
+#include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+constexpr Index joints = 15, coordinates = 2 * joints;
+
+struct Clip {
+  std::string name, label;
+  std::vector<float> poses;  // [frames, coordinates]: x and y of each joint
+  std::int32_t target = 0;
+  Index length() const { return static_cast<Index>(poses.size()) / coordinates; }
+};
+
+struct VideoOptions {
+  FitOptions fit{.epochs = 60, .batch = 16, .rate = 2e-3, .decay = 1e-2};
+  Index hidden = 64, layers = 2;
+  double dropout = 0.4;
+  double jitter = 0.02;  // of joints, while training
+  static void fields(auto& o, auto&& f) {
+    f("hidden", o.hidden, "width of each direction");
+    f("layers", o.layers, "bidirectional layers");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("jitter", o.jitter, "standard deviation by which joints are moved while training");
+  }
+};
+
+struct VideoSymbols {
+  SymbolTable labels;
+  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
+  static VideoSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
+};
+
+/// Positions and velocities, bidirectional layers, mean and maximum over time.
+struct VideoModel {
+  double dropout_rate, jitter;
+  Stacked<Bidirectional<GRU<>>> rnn;
+  Linear<> head;
+
+  VideoModel(const VideoOptions& o, const VideoSymbols& symbols, Rng& rng)
+      : dropout_rate(o.dropout),
+        jitter(o.jitter),
+        rnn(2 * coordinates, o.hidden, o.layers, rng, o.dropout),
+        head(4 * o.hidden, symbols.labels.size(), rng) {}
+
+  Var<> logits(Tape<>& tape, std::span<const Clip* const> clips) const {
+    std::vector<Index> lengths;
+    const Var<> xs = features(tape, clips, lengths);
+    const Var<> hs = rnn(dropout(xs, dropout_rate / 2), lengths);
+    return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths)), dropout_rate));
+  }
+  Var<> loss(Tape<>& tape, std::span<const Clip* const> clips) const {
+    std::vector<std::int32_t> targets;
+    for (const Clip* clip : clips) targets.push_back(clip->target);
+    return cross_entropy(logits(tape, clips), targets, {.smoothing = 0.1});
+  }
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
+
+ private:
+  /// [time, batch, positions and ten times the velocities]. While training clips are mirrored, scaled and jittered at
+  /// random: an activity stays what it is.
+  Var<> features(Tape<>& tape, std::span<const Clip* const> clips, std::vector<Index>& lengths) const {
+    Index longest = 0;
+    for (const Clip* clip : clips) lengths.push_back(clip->length()), longest = std::max(longest, clip->length());
+    const auto batch = static_cast<Index>(clips.size());
+    Tensor<float> x = make_tensor<float>({longest, batch, 2 * coordinates}, 0.0F);
+    Rng& rng = tape.rng();
+    for (Index b = 0; b < batch; ++b) {
+      const std::vector<float>& poses = clips[static_cast<std::size_t>(b)]->poses;
+      const bool mirrored = tape.training() && rng.uniform() < 0.5;
+      const double scale = tape.training() ? rng.uniform(0.85, 1.15) : 1;
+      for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t)
+        for (Index k = 0; k < coordinates; ++k) {
+          double v = scale * static_cast<double>(poses[static_cast<std::size_t>(t * coordinates + k)]);
+          if (mirrored && k % 2 == 0) v = -v;
+          if (tape.training()) v += jitter * rng.normal();
+          x(t, b, k) = static_cast<float>(v);
+          if (t > 0) x(t, b, coordinates + k) = 10 * (x(t, b, k) - x(t - 1, b, k));
+        }
+    }
+    return tape.constant(x);
+  }
+};
+
+struct Video {
+  using Options = VideoOptions;
+  using Example = Clip;
+  using Symbols = VideoSymbols;
+  using Model = VideoModel;
+  static constexpr const char *name = "video", *what = "the activity in a clip, from the positions of joints",
+                              *format = "CSV with a header: clip, label, frame, x and y of 15 joints";
+
+  static std::vector<Clip> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
+    std::vector<Clip> clips;
+    for (const std::string& file : files) {
+      LineReader lines(file);
+      std::string_view line;
+      lines.next(line);
+      std::string clip;
+      while (lines.next(line)) {
+        const auto parts = split_line(line, ',');
+        std::vector<float> pose(coordinates);
+        bool good = parts.size() == 3 + coordinates && !parts[1].empty();
+        for (std::size_t k = 0; good && k < pose.size(); ++k) {
+          const auto [end, error] = std::from_chars(parts[3 + k].begin(), parts[3 + k].end(), pose[k]);
+          good = error == std::errc() && end == parts[3 + k].end() && std::isfinite(pose[k]);
+        }
+        if (!good) {
+          bad.report(lines.place(), fmt::format("clip, label, frame and {} numbers are expected", coordinates));
+          continue;
+        }
+        if (clips.empty() || clips.back().name != parts[0])
+          clips.push_back({std::string(parts[0]), std::string(parts[1]), {}});
+        clips.back().poses.insert(clips.back().poses.end(), pose.begin(), pose.end());
+      }
+    }
+    return clips;
+  }
+  static Symbols learn(const std::vector<Clip>& clips, const Options&) {
+    SymbolCounts labels;
+    for (const Clip& clip : clips) ++labels[clip.label];
+    return {SymbolTable::labels(labels)};
+  }
+  static void encode(Clip& clip, const Symbols& symbols) { clip.target = symbols.labels.id(clip.label); }
+
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Clip> clips) {
+    std::vector<std::int32_t> truth;
+    for (const Clip& clip : clips) truth.push_back(clip.target);
+    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<Clip>(model, clips));
+    return {matrix.accuracy(), {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}}};
+  }
+  /// The input is the name of a file of clips.
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    BadLines bad;
+    const std::vector<Clip> clips = read({input}, {}, bad);
+    const auto classes = likeliest_classes<Clip>(model, clips);
+    std::string text;
+    for (std::size_t i = 0; i < clips.size(); ++i)
+      text += fmt::format("{}{} {}", i == 0 ? "" : "\n", clips[i].name, symbols.labels.name(classes[i]));
+    return text;
+  }
+  /// Bodies whose arms wave, whose legs walk, or that stand.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    std::ofstream out(path);
+    require<FileError>(out.good(), "{} cannot be written", path);
+    out << "seq,label,frame";
+    for (Index j = 0; j < joints; ++j) out << fmt::format(",x{0},y{0}", j);
+    for (Index i = 0; i < count; ++i) {
+      const Index kind = rng.below(3), frames = 15 + rng.below(20);
+      const double pace = rng.uniform(0.5, 0.9), phase = rng.uniform(0.0, 6.0);
+      for (Index t = 0; t < frames; ++t) {
+        out << fmt::format("\n{},{},{}", i, std::array{"wave", "walk", "stand"}[static_cast<std::size_t>(kind)], t);
+        for (Index j = 0; j < joints; ++j) {
+          const bool arm = j < 5, moves = kind == 0 ? arm : kind == 1 && !arm;
+          const double swing = moves ? 0.2 * std::sin(pace * static_cast<double>(t) + phase) : 0;
+          out << fmt::format(",{:.3f},{:.3f}", 0.05 * static_cast<double>(j) + swing + 0.01 * rng.normal(),
+                             0.1 * static_cast<double>(j) + 0.01 * rng.normal());
+        }
+      }
+    }
+    out << "\n";
+    require<FileError>(out.good(), "{} cannot be written", path);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> video_task() { return std::make_unique<SupervisedTask<Video>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,220 @@
+#include <unroll/models/tasks/vowels.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+
+#include <unroll/models/metrics/classification.h>
+#include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+constexpr Index coefficients = 12;
+
+struct Vowel {
+  std::string label;
+  std::vector<float> cepstra;  // [frames, coefficients]
+  std::int32_t target = 0;
+  Index length() const { return static_cast<Index>(cepstra.size()) / coefficients; }
+};
+
+struct VowelsOptions {
+  FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2};
+  Index block = 30;
+  Index hidden = 48, layers = 1;
+  double dropout = 0.4;
+  double jitter = 0.1;
+  static void fields(auto& o, auto&& f) {
+    f("block", o.block, "utterances of each speaker, in a file X without a file size_X beside it");
+    f("hidden", o.hidden, "width of each direction");
+    f("layers", o.layers, "bidirectional layers");
+    f("dropout", o.dropout, "share of features dropped while training");
+    f("jitter", o.jitter, "standard deviation by which coefficients are moved while training");
+  }
+};
+
+struct VowelsSymbols {
+  SymbolTable labels;
+  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
+  static VowelsSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
+};
+
+/// Bidirectional layers, mean and maximum over time.
+struct VowelsModel {
+  double dropout_rate, jitter;
+  Stacked<Bidirectional<GRU<>>> rnn;
+  Linear<> head;
+
+  VowelsModel(const VowelsOptions& o, const VowelsSymbols& symbols, Rng& rng)
+      : dropout_rate(o.dropout),
+        jitter(o.jitter),
+        rnn(coefficients, o.hidden, o.layers, rng, o.dropout),
+        head(4 * o.hidden, symbols.labels.size(), rng) {}
+
+  Var<> logits(Tape<>& tape, std::span<const Vowel* const> vowels) const {
+    std::vector<Index> lengths;
+    for (const Vowel* v : vowels) lengths.push_back(v->length());
+    const Index longest = *std::max_element(lengths.begin(), lengths.end());
+    Tensor<float> x = make_tensor<float>({longest, static_cast<Index>(vowels.size()), coefficients}, 0.0F);
+    Rng& rng = tape.rng();
+    for (std::size_t b = 0; b < vowels.size(); ++b)
+      for (std::size_t i = 0; i < vowels[b]->cepstra.size(); ++i) {
+        const double moved = tape.training() ? jitter * rng.normal() : 0;
+        x(static_cast<Index>(i) / coefficients, static_cast<Index>(b), static_cast<Index>(i) % coefficients) =
+            vowels[b]->cepstra[i] + static_cast<float>(moved);
+      }
+    const Var<> hs = rnn(tape.constant(x), lengths);
+    return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths)), dropout_rate));
+  }
+  Var<> loss(Tape<>& tape, std::span<const Vowel* const> vowels) const {
+    std::vector<std::int32_t> targets;
+    for (const Vowel* v : vowels) targets.push_back(v->target);
+    return cross_entropy(logits(tape, vowels), targets);
+  }
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
+};
+
+/// The numbers of a line, between blanks; nothing if there is anything else.
+template <class T>
+std::vector<T> numbers(std::string_view line) {
+  std::vector<T> values;
+  for (const std::string_view part : split_line(line, ' ')) {
+    if (part.empty()) continue;
+    T value{};
+    const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
+    if (error != std::errc() || end != part.end()) return {};
+    values.push_back(value);
+  }
+  return values;
+}
+
+/// The utterances of a file, between empty lines. One of malformed lines alone has no frames.
+std::vector<Vowel> read_utterances(const std::string& file, BadLines& bad) {
+  std::vector<Vowel> vowels;
+  LineReader lines(file);
+  bool inside = false;
+  for (std::string_view line; lines.next(line);) {
+    if (line.find_first_not_of(" \t") == std::string_view::npos) {
+      inside = false;
+      continue;
+    }
+    if (!inside) vowels.emplace_back();
+    inside = true;
+    const std::vector<float> frame = numbers<float>(line);
+    const bool good = frame.size() == coefficients &&
+                      std::all_of(frame.begin(), frame.end(), [](float v) { return std::abs(v) < 1e6F; });
+    if (good)
+      vowels.back().cepstra.insert(vowels.back().cepstra.end(), frame.begin(), frame.end());
+    else
+      bad.report(lines.place(), fmt::format("{} numbers are expected", coefficients));
+  }
+  return vowels;
+}
+
+/// How many utterances of each speaker a file holds, one speaker after the other.
+std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Index block) {
+  const std::filesystem::path path(file);
+  const std::string sizes = (path.parent_path() / ("size_" + path.filename().string())).string();
+  std::vector<Index> blocks;
+  if (!std::filesystem::exists(sizes)) {
+    require<FileError>(utterances % block == 0, "{}: {} utterances are no blocks of {}, and there is no file {}", file,
+                       utterances, block, sizes);
+    blocks.assign(static_cast<std::size_t>(utterances / block), block);
+    return blocks;
+  }
+  LineReader lines(sizes);
+  for (std::string_view line; lines.next(line);) {
+    const std::vector<Index> row = numbers<Index>(line);
+    const bool good = std::all_of(row.begin(), row.end(), [](Index n) { return n > 0 && n < 1 << 24; });
+    require<FileError>(good && (!row.empty() || line.empty()), "{}: the utterances of each speaker are expected",
+                       lines.place());
+    blocks.insert(blocks.end(), row.begin(), row.end());
+  }
+  const Index sum = std::accumulate(blocks.begin(), blocks.end(), Index{0});
+  require<FileError>(sum == utterances, "{}: there are {} utterances, where {} says {}", file, utterances, sizes, sum);
+  return blocks;
+}
+
+struct Vowels {
+  using Options = VowelsOptions;
+  using Example = Vowel;
+  using Symbols = VowelsSymbols;
+  using Model = VowelsModel;
+  static constexpr const char *name = "vowels", *what = "who says a vowel, from cepstra of linear prediction",
+                              *format =
+                                  "text X, 12 numbers a frame and an empty line after each utterance, one speaker "
+                                  "after the other; beside it size_X, how many utterances of each";
+
+  static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
+    require<ValueError>(o.block > 0, "vowels: --block {} is not positive", o.block);
+    std::vector<Vowel> all;
+    for (const std::string& file : files) {
+      std::vector<Vowel> vowels = read_utterances(file, bad);
+      auto vowel = vowels.begin();
+      const std::vector<Index> blocks = speaker_blocks(file, static_cast<Index>(vowels.size()), o.block);
+      for (std::size_t speaker = 0; speaker < blocks.size(); ++speaker)
+        for (Index i = 0; i < blocks[speaker]; ++i, ++vowel) {
+          vowel->label = std::to_string(speaker + 1);
+          if (vowel->length() > 0) all.push_back(std::move(*vowel));
+        }
+    }
+    return all;
+  }
+  static Symbols learn(const std::vector<Vowel>& vowels, const Options&) {
+    SymbolCounts labels;
+    for (const Vowel& v : vowels) ++labels[v.label];
+    return {SymbolTable::labels(labels)};
+  }
+  static void encode(Vowel& vowel, const Symbols& symbols) { vowel.target = symbols.labels.id(vowel.label); }
+
+  /// The score is the likelihood: on few examples many models have the same accuracy.
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Vowel> vowels) {
+    std::vector<std::int32_t> truth;
+    for (const Vowel& v : vowels) truth.push_back(v.target);
+    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<Vowel>(model, vowels));
+    double nats = 0;
+    for_batches(vowels, 64, [&](Tape<>& tape, std::span<const Vowel* const> batch) {
+      nats += static_cast<double>(model.loss(tape, batch).item()) * static_cast<double>(batch.size());
+    });
+    nats /= static_cast<double>(vowels.size());
+    return {-nats, {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}, {"nats", nats}}};
+  }
+  /// The input is the name of a file of utterances; the answer a speaker for each.
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    BadLines bad;
+    const std::vector<Vowel> vowels = read_utterances(input, bad);
+    std::string text;
+    for (const std::int32_t speaker : likeliest_classes<Vowel>(model, vowels))
+      text += (text.empty() ? "" : "\n") + symbols.labels.name(speaker);
+    return text;
+  }
+  /// Three speakers, whose cepstra move between two points of their own.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    std::ofstream out(path);
+    const std::filesystem::path file(path);
+    std::ofstream sizes(file.parent_path() / ("size_" + file.filename().string()));
+    for (Index speaker = 0; speaker < 3; ++speaker) {
+      const Index utterances = (count + speaker) / 3;
+      if (utterances > 0) sizes << utterances << " ";
+      for (Index i = 0; i < utterances; ++i, out << "\n") {
+        const Index frames = 7 + rng.below(20);
+        for (Index t = 0; t < frames; ++t, out << "\n")
+          for (Index k = 0; k < coefficients; ++k) {
+            const double share = static_cast<double>(t) / static_cast<double>(frames);
+            const double centre = std::cos(static_cast<double>((k + 1) * (speaker + 1)) + share);
+            out << fmt::format("{:.6f} ", 0.5 * centre + 0.3 * rng.normal());
+          }
+      }
+    }
+    sizes << "\n";
+    require<FileError>(out.good() && sizes.good(), "{} cannot be written", path);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> vowels_task() { return std::make_unique<SupervisedTask<Vowels>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA
