@@ -1,6 +1,6 @@
 foreach(folder IN LISTS UNROLL_PUBLIC_FOLDERS)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll/${folder}
-          FILES_MATCHING PATTERN "*.h")
+          FILES_MATCHING PATTERN "*.h" PATTERN tasks EXCLUDE PATTERN program EXCLUDE)
 endforeach()
 install(TARGETS unroll unroll_models EXPORT unrollTargets)
 install(EXPORT unrollTargets NAMESPACE unroll:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
