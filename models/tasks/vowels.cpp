@@ -23,9 +23,9 @@ struct Vowel {
 struct VowelsOptions {
   FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2};
   Index block = 30;
-  Index hidden = 48, layers = 1;
+  Index hidden = 48, layers = 2;
   double dropout = 0.4;
-  double jitter = 0.1;
+  double jitter = 0.2;
   static void fields(auto& o, auto&& f) {
     f("block", o.block, "utterances of each speaker, in a file X without a file size_X beside it");
     f("hidden", o.hidden, "width of each direction");
@@ -90,21 +90,22 @@ std::vector<T> numbers(std::string_view line) {
   return values;
 }
 
-/// The utterances of a file, between empty lines. One of malformed lines alone has no frames.
+/// The utterances of a file. After each stands an empty line, or a frame of ones. One of malformed lines alone has no
+/// frames.
 std::vector<Vowel> read_utterances(const std::string& file, BadLines& bad) {
   std::vector<Vowel> vowels;
   LineReader lines(file);
   bool inside = false;
   for (std::string_view line; lines.next(line);) {
-    if (line.find_first_not_of(" \t") == std::string_view::npos) {
+    const std::vector<float> frame = numbers<float>(line);
+    const auto all = [&](auto condition) { return std::all_of(frame.begin(), frame.end(), condition); };
+    const bool good = frame.size() == coefficients && all([](float v) { return std::abs(v) < 1e6F; });
+    if (line.find_first_not_of(" \t") == std::string_view::npos || (good && all([](float v) { return v == 1; }))) {
       inside = false;
       continue;
     }
     if (!inside) vowels.emplace_back();
     inside = true;
-    const std::vector<float> frame = numbers<float>(line);
-    const bool good = frame.size() == coefficients &&
-                      std::all_of(frame.begin(), frame.end(), [](float v) { return std::abs(v) < 1e6F; });
     if (good)
       vowels.back().cepstra.insert(vowels.back().cepstra.end(), frame.begin(), frame.end());
     else
@@ -144,8 +145,8 @@ struct Vowels {
   using Model = VowelsModel;
   static constexpr const char *name = "vowels", *what = "who says a vowel, from cepstra of linear prediction",
                               *format =
-                                  "text X, 12 numbers a frame and an empty line after each utterance, one speaker "
-                                  "after the other; beside it size_X, how many utterances of each";
+                                  "text X, 12 numbers a frame, after each utterance an empty line or one of ones, one "
+                                  "speaker after the other; beside it size_X, how many utterances of each";
 
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     require<ValueError>(o.block > 0, "vowels: --block {} is not positive", o.block);
