@@ -12,9 +12,12 @@ namespace {
 
 /// Of a genome a window with its context; else a sequence of a class.
 struct DnaExample : GenomeWindow {
-  std::string label;        // empty: of a genome
-  std::string origin = {};  // the sequence that this one was made from, as an example that is no promoter
+  std::string label;   // empty: of a genome
+  std::string origin;  // the sequence that this one was made from, as an example that is no promoter
   std::int32_t target = -1;
+
+  DnaExample(GenomeWindow window, std::string label, std::string origin = {})
+      : GenomeWindow(std::move(window)), label(std::move(label)), origin(std::move(origin)) {}
   bool of_genome() const { return label.empty(); }
   Index length() const { return static_cast<Index>(sequence.size()); }
 };
@@ -35,7 +38,7 @@ std::string without_promoter(std::string sequence, Rng& rng) {
 }
 
 struct DnaOptions {
-  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3, .decay = 1e-2};
+  FitOptions fit{.epochs = 12, .batch = 32, .rate = 2e-3, .decay = 1e-2};
   Index filters = 64, window = 9, hidden = 64;
   double dropout = 0.4, hide = 0.1;
   Index steps = 64, context = 64;

@@ -50,12 +50,12 @@ std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const 
 /// - `Symbols`: what the training data teach before training (vocabularies, labels), with to_json() and from_json();
 /// - `Model(options, symbols, rng)` with `loss(tape, examples)`;
 /// - `read(files, options, bad)`, the examples of files;
-/// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them;
+/// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them, once;
 /// - `evaluate(model, symbols, examples)`, a Validation;
 /// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
-/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`, which
-/// takes out what to validate on: when it takes none, a share is held out as ever.
+/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
+/// which takes out what to validate on: when it takes none, a share is held out as ever.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -82,14 +82,14 @@ class SupervisedTask : public Task {
       valid = read(data.valid, data, report);
     Trained trained = fitted(all, valid, out, report);
     if (!out.empty()) report.say("saved " + out);
-    if (!data.test.empty()) report.result(metrics("test", trained, read(data.test, data, report)));
-    report.result(metrics("valid", trained, std::move(valid)));
+    if (!data.test.empty()) report.result(metrics("test", trained, encoded(trained, read(data.test, data, report))));
+    report.result(metrics("valid", trained, valid));
     return trained.finished;
   }
 
   void evaluate(const std::string& model, const TaskData& data, Report& report) override {
     Trained trained = open(model);
-    report.result(metrics("eval", trained, read(data.data, data, report)));
+    report.result(metrics("eval", trained, encoded(trained, read(data.data, data, report))));
   }
 
   void run(const std::string& model, const std::vector<std::string>& inputs, const std::string& out,
@@ -204,7 +204,7 @@ class SupervisedTask : public Task {
       auto [train, valid] = parted(all, folds, k);
       Trained trained = fitted(train, valid, "", report, false);
       finished = trained.finished;
-      const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, std::move(valid));
+      const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, valid);
       report.result(fields);
       std::size_t i = 0;
       for (const auto& [name, value] : fields)
@@ -220,8 +220,12 @@ class SupervisedTask : public Task {
     return true;
   }
 
-  Fields metrics(const std::string& split, const Trained& t, Examples examples) const {
+  static Examples encoded(const Trained& t, Examples examples) {
     encode(examples, t.symbols);
+    return examples;
+  }
+
+  Fields metrics(const std::string& split, const Trained& t, const Examples& examples) const {
     Fields fields{{"task", name()}, {"split", split}, {"examples", static_cast<std::int64_t>(examples.size())}};
     const Validation v = D::evaluate(*t.model, t.symbols, std::span<const Example>(examples));
     fields.insert(fields.end(), v.fields.begin(), v.fields.end());
