@@ -2,6 +2,7 @@
 
 #include <unroll/layers/safetensors.h>
 #include <unroll/models/tasks/dna.h>
+#include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/music.h>
 #include <unroll/models/tasks/ner.h>
 #include <unroll/models/tasks/sentiment.h>
@@ -16,6 +17,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
   static const auto all = [] {
     std::vector<std::unique_ptr<Task>> list;
     list.push_back(dna_task());
+    list.push_back(language_task(false));
     list.push_back(music_task());
     list.push_back(ner_task());
     list.push_back(sentiment_task());
@@ -23,6 +25,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
     list.push_back(translate_task());
     list.push_back(video_task());
     list.push_back(vowels_task());
+    list.push_back(language_task(true));
     return list;
   }();
   return all;
