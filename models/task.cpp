@@ -5,6 +5,7 @@
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/music.h>
 #include <unroll/models/tasks/ner.h>
+#include <unroll/models/tasks/pixels.h>
 #include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/speech.h>
 #include <unroll/models/tasks/translate.h>
@@ -20,6 +21,7 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
     list.push_back(language_task(false));
     list.push_back(music_task());
     list.push_back(ner_task());
+    list.push_back(pixels_task());
     list.push_back(sentiment_task());
     list.push_back(speech_task());
     list.push_back(translate_task());
