@@ -182,16 +182,20 @@ struct Entry {
 };
 
 const std::array entries{
-    Entry{
-        "adding", 100, 2,
-        [](Index) {
-          return SyntheticTask{
-              .features = 2, .numbers = true, .baseline = 1.0 / 6, .solved_loss = 0.005, .draw_examples = draw_adding};
-        }},
+    Entry{"adding", 100, 2,
+          [](Index) {
+            return SyntheticTask{.features = 2,
+                                 .numbers = true,
+                                 .learnable = true,
+                                 .baseline = 1.0 / 6,
+                                 .solved_loss = 0.005,
+                                 .draw_examples = draw_adding};
+          }},
     Entry{"copy", 50, 1,
           [](Index steps) {
             return SyntheticTask{.features = copy_symbols + 2,
                                  .outputs = copy_symbols + 1,
+                                 .learnable = true,
                                  .baseline = static_cast<double>(copied) * std::log(static_cast<double>(copy_symbols)) /
                                              static_cast<double>(steps + 2 * copied),
                                  .solved_share = 0.99,
@@ -199,8 +203,11 @@ const std::array entries{
           }},
     Entry{"parity", 50, 1,
           [](Index) {
-            return SyntheticTask{
-                .outputs = 2, .baseline = std::numbers::ln2, .solved_share = 0.99, .draw_examples = draw_parity};
+            return SyntheticTask{.outputs = 2,
+                                 .learnable = true,
+                                 .baseline = std::numbers::ln2,
+                                 .solved_share = 0.99,
+                                 .draw_examples = draw_parity};
           }},
     Entry{"reber", 30, 5,
           [](Index steps) {

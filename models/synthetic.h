@@ -30,6 +30,7 @@ struct SyntheticTask {
   Index features = 1, outputs = 1;
   bool numbers = false;
   Index steps = 1;
+  bool learnable = false;   // a model that remembers makes no error, at any length
   double baseline = 0;      // loss of the best prediction without memory
   double solved_loss = 0;   // of numbers: solved at this loss or below
   double solved_share = 0;  // of classes: solved when this share of sequences is right throughout

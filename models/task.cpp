@@ -2,8 +2,10 @@
 
 #include <unroll/layers/safetensors.h>
 #include <unroll/models/tasks/dna.h>
+#include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/music.h>
 #include <unroll/models/tasks/ner.h>
+#include <unroll/models/tasks/pixels.h>
 #include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/speech.h>
 #include <unroll/models/tasks/translate.h>
@@ -16,13 +18,16 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
   static const auto all = [] {
     std::vector<std::unique_ptr<Task>> list;
     list.push_back(dna_task());
+    list.push_back(language_task(false));
     list.push_back(music_task());
     list.push_back(ner_task());
+    list.push_back(pixels_task());
     list.push_back(sentiment_task());
     list.push_back(speech_task());
     list.push_back(translate_task());
     list.push_back(video_task());
     list.push_back(vowels_task());
+    list.push_back(language_task(true));
     return list;
   }();
   return all;

@@ -1,7 +1,10 @@
 #include <unroll/models/text.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+
+#include <unroll/models/files.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -9,7 +12,7 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-std::string read_file(const std::filesystem::path& path, std::uintmax_t max_bytes) {
+std::string read_limited(const std::filesystem::path& path, std::uintmax_t max_bytes) {
   const std::string name = path.string();
   std::error_code ignored;
   require<FileError>(!std::filesystem::is_directory(path, ignored), "text: {} is a directory", name);
@@ -19,6 +22,12 @@ std::string read_file(const std::filesystem::path& path, std::uintmax_t max_byte
   const auto check_size = [&](std::uintmax_t bytes) {
     require<FileError>(bytes <= max_bytes, "text: {} is larger than the limit of {} bytes", name, max_bytes);
   };
+  constexpr std::array compressed{".gz", ".bz2", ".xz", ".zst"};
+  if (std::ranges::find(compressed, path.extension().string()) != compressed.end()) {
+    std::string unpacked = read_file(name);
+    check_size(unpacked.size());
+    return unpacked;
+  }
   std::string content;
   const std::uintmax_t size = std::filesystem::file_size(path, ignored);
   if (!ignored) {
@@ -97,7 +106,7 @@ Text::Text(std::string name, std::shared_ptr<const Vocabulary> symbols, std::vec
       ids_(*storage_) {}
 
 std::string read_text(const std::filesystem::path& path, std::uintmax_t max_bytes) {
-  return checked(read_file(path, max_bytes), false, path.string());
+  return checked(read_limited(path, max_bytes), false, path.string());
 }
 
 Text Text::of(std::string content, const TextOptions& options, std::string name) {
@@ -122,11 +131,11 @@ Text Text::of(std::string content, const Vocabulary& vocabulary, std::string nam
 }
 
 Text Text::read(const std::filesystem::path& path, const TextOptions& options) {
-  return of(read_file(path, options.max_bytes), options, path.string());
+  return of(read_limited(path, options.max_bytes), options, path.string());
 }
 
 Text Text::read(const std::filesystem::path& path, const Vocabulary& vocabulary, std::uintmax_t max_bytes) {
-  return of(read_file(path, max_bytes), vocabulary, path.string());
+  return of(read_limited(path, max_bytes), vocabulary, path.string());
 }
 
 Index Text::unknowns() const {

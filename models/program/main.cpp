@@ -35,7 +35,9 @@ struct Program {
     app.get_formatter()->column_width(34);
     CLI::App* train = app.add_subcommand("train", "train a model");
     train->require_subcommand(1);
-    add_train_language(train);
+    static LanguageTraining characters, words = LanguageTraining::of_words();
+    add_train_language(train, characters, "language model: the next character, or with --words the next word");
+    add_train_language(train, words, "language model: the next word");
     for (const std::string& task : synthetic_task_names()) add_train_synthetic(train, task);
     add_task_commands(
         app, *train, [this](CLI::App* to, const char* name, const std::string& what) { return add(to, name, what); },
@@ -53,33 +55,33 @@ struct Program {
     return sub;
   }
 
-  void add_train_language(CLI::App* train) {
-    static LanguageTraining o;
-    CLI::App* lm = add(train, "char-lm", "language model: the next character, or with --words the next word");
+  void add_train_language(CLI::App* train, LanguageTraining& o, const char* what) {
+    CLI::App* lm = add(train, o.task().c_str(), what);
     auto* data = lm->add_option("--data", o.data, "text to train on")->type_name("FILE");
     lm->add_option("--valid", o.valid, "text to validate on; without it the last tenth of the data")->type_name("FILE");
-    lm->add_flag("--words", o.words, "words instead of characters");
-    lm->add_option("--max-words", o.max_words, "most symbols of a word vocabulary");
-    lm->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember(cell_names()));
-    lm->add_option("--hidden", o.hidden, "width of the recurrent layers");
-    lm->add_option("--layers", o.layers, "number of recurrent layers");
-    lm->add_option("--embed", o.embed, "width of the embedding");
-    lm->add_option("--steps", o.steps, "steps of truncated back-propagation");
-    lm->add_option("--batch", o.batch, "sequences read side by side");
-    auto* epochs = lm->add_option("--epochs", o.epochs, "times the data are read");
-    lm->add_option("--dropout", o.dropout, "share of outputs dropped between layers");
-    lm->add_option("--rate", o.rate, "largest learning rate of Adam");
-    lm->add_option("--clip", o.clip, "largest norm of the gradient; 0: any");
-    lm->add_option("--seed", o.seed, "seed of weights and dropout");
+    lm->add_option("--test", o.test, "text to try the trained model on")->type_name("FILE");
+    if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
+    Settings settings;
+    add_settings(settings, o);
+    for (const Setting& s : settings)
+      std::visit(
+          [&](auto* value) {
+            if constexpr (std::same_as<decltype(value), bool*>)
+              lm->add_flag("--" + s.name + ",!--no-" + s.name, *value, s.help);
+            else
+              lm->add_option("--" + s.name, *value, s.help);
+          },
+          s.value);
+    lm->get_option("--cell")->check(CLI::IsMember(cell_names()));
+    auto* epochs = lm->get_option("--epochs");
     lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
-    lm->add_option("--shards", o.shards, "parts of the batch that may run side by side; the result depends on them");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");
-    lm->callback([this, data, out, resume, epochs] {
-      command = [=](Report& report) {
+    lm->callback([this, &o, data, out, resume, epochs] {
+      command = [=, &o](Report& report) {
         if (resume->count() > 0) {
           LanguageTraining saved = language_training_of(o.resume);
           saved.resume = o.resume;
@@ -87,6 +89,7 @@ struct Program {
           saved.threads = o.threads;
           saved.max_steps = o.max_steps;
           saved.baselines = o.baselines;
+          saved.test = o.test;
           if (data->count() > 0) saved.data = o.data;
           if (!o.valid.empty()) saved.valid = o.valid;
           require<ValueError>(epochs->count() == 0 || o.epochs == saved.epochs,
@@ -94,14 +97,14 @@ struct Program {
           return train_language_model(saved, report) ? done : interrupted;
         }
         require<ValueError>(data->count() > 0, "train: --data FILE is needed");
-        if (out->count() == 0) o.out = free_name(o.words ? "word-lm" : "char-lm");
+        if (out->count() == 0) o.out = free_name(o.task());
         return train_language_model(o, report) ? done : interrupted;
       };
     });
   }
 
   void add_train_synthetic(CLI::App* train, const std::string& name) {
-    static SyntheticTraining o;
+    static SyntheticTraining o{.start = 20};
     static const std::map<std::string, std::string> whats{
         {"adding", "add the two marked numbers of a sequence"},
         {"copy", "repeat ten symbols after many blanks"},
@@ -112,6 +115,8 @@ struct Program {
     CLI::App* task = add(train, name.c_str(), whats.at(name).c_str());
     task->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember(cell_names()));
     task->add_option("--steps", o.steps, "length of the task; 0: as it is usually tried");
+    task->add_option("--start", o.start,
+                     "length to begin with in adding, copy and parity, which grows as it is learned; 0: all at once");
     task->add_option("--hidden", o.hidden, "width of the recurrent layers");
     task->add_option("--layers", o.layers, "number of recurrent layers");
     task->add_option("--batch", o.batch, "sequences of an update");

@@ -58,7 +58,10 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
 void add_task_commands(CLI::App& program, CLI::App& train,
                        const std::function<CLI::App*(CLI::App*, const char*, const std::string&)>& add,
                        const std::function<void(std::function<int(Report&)>)>& set) {
-  for (const auto& task : tasks()) add_training(add(&train, task->name().c_str(), task->what()), *task, set);
+  // Some have a command of their own already.
+  for (const auto& task : tasks())
+    if (train.get_subcommands([&](CLI::App* c) { return c->get_name() == task->name(); }).empty())
+      add_training(add(&train, task->name().c_str(), task->what()), *task, set);
 
   Given& e = given();
   CLI::App* eval = add(&program, "eval", "how good a model is on data that it has not seen");

@@ -19,7 +19,7 @@ Inspection inspect_language(const InspectOptions& o) {
   Window window;
   windows.fill(0, window);
   LanguageShape shape = file.shape();
-  shape.dropout = 0;
+  shape.dropout = shape.dropout_input = shape.dropout_recurrent = 0;
   Rng rng;
   LanguageModel model(shape, rng);
   load(model, o.model);
@@ -29,7 +29,7 @@ Inspection inspect_language(const InspectOptions& o) {
   const auto [hs, last] = model.read(tape, window.inputs, model.initial(tape, o.batch));
   const Index time = hs.shape()[0];
   const std::span<const std::int32_t> answers(window.targets.ids);
-  const Var<> loss = cross_entropy(model.head(Var<>(hs)[time - 1]), answers.last(static_cast<std::size_t>(o.batch)));
+  const Var<> loss = cross_entropy(model.logits(Var<>(hs)[time - 1]), answers.last(static_cast<std::size_t>(o.batch)));
   return inspector.look(loss, {.seeds = o.seeds, .seed = o.seed});
 }
 

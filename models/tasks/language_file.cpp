@@ -4,23 +4,15 @@ namespace unroll::inline UNROLL_ISA {
 
 using nlohmann::json;
 
-json to_json(const LanguageTraining& o) {
-  return {{"task", o.words ? "word-lm" : "char-lm"},
-          {"data", o.data},
-          {"valid", o.valid},
-          {"max_words", o.max_words},
-          {"cell", o.cell},
-          {"hidden", o.hidden},
-          {"layers", o.layers},
-          {"embed", o.embed},
-          {"steps", o.steps},
-          {"batch", o.batch},
-          {"epochs", o.epochs},
-          {"dropout", o.dropout},
-          {"rate", o.rate},
-          {"clip", o.clip},
-          {"seed", o.seed},
-          {"shards", o.shards}};
+json to_json(const LanguageTraining& options) {
+  LanguageTraining o = options;
+  Settings settings;
+  add_settings(settings, o);
+  json all = to_json(settings);
+  all["task"] = o.task();
+  all["data"] = o.data;
+  all["valid"] = o.valid;
+  return all;
 }
 
 LanguageTraining from_json(const json& config, const std::string& file) {
@@ -31,22 +23,15 @@ LanguageTraining from_json(const json& config, const std::string& file) {
     o.words = task == "word-lm";
     o.data = config.at("data");
     o.valid = config.at("valid");
-    o.max_words = config.at("max_words");
-    o.cell = config.at("cell");
-    o.hidden = config.at("hidden");
-    o.layers = config.at("layers");
-    o.embed = config.at("embed");
-    o.steps = config.at("steps");
-    o.batch = config.at("batch");
-    o.epochs = config.at("epochs");
-    o.dropout = config.at("dropout");
-    o.rate = config.at("rate");
-    o.clip = config.at("clip");
-    o.seed = config.at("seed");
-    o.shards = config.at("shards");
   } catch (const json::exception& error) {
     throw FileError(fmt::format("model: {} describes no language model: {}", file, error.what()));
   }
+  Settings settings;
+  add_settings(settings, o);
+  from_json(settings, config, file);
+  for (const double rate : {o.dropout, o.dropout_input, o.dropout_recurrent})
+    require<FileError>(rate >= 0 && rate < 1, "model: {} has a dropout of {}", file, rate);
+  require<FileError>(!o.tied || o.embed == o.hidden, "model: {} is tied, but of two widths", file);
   constexpr Index most = Index{1} << 20;
   for (const Index extent : {o.hidden, o.layers, o.embed, o.steps, o.batch, o.epochs, o.shards})
     require<FileError>(extent > 0 && extent <= most, "model: {} has an extent of {}", file, extent);
@@ -82,7 +67,7 @@ LanguageFile LanguageFile::read(const std::string& path) {
     require<FileError>(fits, "model: {} says another shape of {} than its entry has", path, name);
   };
   check("embed/table", shape_of_entry("embed/table") == Shape{s.symbols, s.embed});
-  check("head/weight", shape_of_entry("head/weight")[1] == s.symbols);
+  if (!s.tied) check("head/weight", shape_of_entry("head/weight")[1] == s.symbols);
   const Shape first = shape_of_entry("rnn/layers/0/cell/input/weight");
   check("the cell", first[0] == s.embed && first[1] >= s.hidden && first[1] <= 8 * s.hidden);
   require<FileError>(file.tensors.contains(fmt::format("rnn/layers/{}/cell/input/weight", s.layers - 1)),
@@ -90,8 +75,11 @@ LanguageFile LanguageFile::read(const std::string& path) {
   return result;
 }
 
-LanguageShape LanguageFile::shape() const {
-  return {vocabulary.size(), options.embed, options.hidden, options.layers, options.dropout, options.cell};
+LanguageShape shape_of(const LanguageTraining& o, Index symbols) {
+  return {symbols,  o.embed, o.hidden, o.layers, o.dropout, o.cell, o.dropout_input, o.dropout_recurrent,
+          o.locked, o.tied};
 }
+
+LanguageShape LanguageFile::shape() const { return shape_of(options, vocabulary.size()); }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -15,6 +15,9 @@ nlohmann::json to_json(const LanguageTraining& options);
 /// Throws FileError when a field is missing or of the wrong kind.
 LanguageTraining from_json(const nlohmann::json& config, const std::string& file);
 
+/// The extents of the model that the options ask for.
+LanguageShape shape_of(const LanguageTraining& options, Index symbols);
+
 /// The parsed metadata of a language model's file.
 struct LanguageFile {
   LanguageTraining options;

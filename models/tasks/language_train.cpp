@@ -1,11 +1,13 @@
 #include <chrono>
 #include <cmath>
+#include <variant>
 
 #include <unroll/autograd/tape/workers.h>
 #include <unroll/models/interrupt.h>
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/ngram.h>
 #include <unroll/models/tasks/language_file.h>
+#include <unroll/models/tasks/language_reading.h>
 #include <unroll/models/tasks/output_file.h>
 #include <unroll/optim/optim.h>
 
@@ -16,44 +18,28 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Rows first .. last of a batch of sequences, into memory that is reused.
-const Tokens& rows_of(const Tokens& all, Index first, Index last, Tokens& part) {
-  part.shape = {all.time(), last - first};
-  part.ids.clear();
-  for (Index t = 0; t < all.time(); ++t) {
-    const auto step = all.ids.begin() + t * all.batch_size();
-    part.ids.insert(part.ids.end(), step + first, step + last);
-  }
-  return part;
-}
-
 /// Nats as people who model this kind of text read them.
 std::string quality(double nats, bool words) {
   return words ? fmt::format("perplexity {:.2f}", perplexity(nats))
                : fmt::format("{:.4f} bits per character", bits_from_nats(nats));
 }
 
-Fields metrics(const LanguageTraining& o, const std::string& split, double nats, double tokens_per_second) {
-  Fields fields{{"task", o.words ? "word-lm" : "char-lm"}, {"split", split}, {"nats_per_token", nats}};
-  if (o.words)
-    fields.emplace_back("perplexity", perplexity(nats));
-  else
-    fields.emplace_back("bits_per_character", bits_from_nats(nats));
-  fields.emplace_back("tokens_per_second", std::round(tokens_per_second));
-  return fields;
-}
-
 /// The part of the batch that one tape computes.
-template <class Model>
 struct Shard {
   explicit Shard(std::uint64_t seed) : tape(seed) {}
   Tape<> tape;
-  Tape<> reading = Tape<>::inference();
   Gradients<float> gradients;
-  typename Model::State state;
+  LanguageModel::State state;
   Tokens inputs, targets;
   double nats = 0;
 };
+
+using AnyOptimizer = std::variant<Adam<float>, SGD<float>>;
+
+AnyOptimizer optimizer_for(const LanguageTraining& o, std::vector<Parameter<float>*> parameters) {
+  if (o.optimizer == "sgd") return SGD<float>(std::move(parameters), {.rate = o.rate, .clip = o.clip});
+  return Adam<float>(std::move(parameters), {.rate = o.rate, .clip = o.clip});
+}
 
 class Training {
   using Model = LanguageModel;
@@ -64,12 +50,14 @@ class Training {
         train_(train),
         valid_(valid),
         report_(report),
-        rng_(options.seed),
-        model_(shape(), rng_),
-        adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}),
-        workers_(options.threads) {
+        rng_(static_cast<std::uint64_t>(options.seed)),
+        model_(shape_of(options, train.vocabulary()), rng_),
+        optimizer_(optimizer_for(options, parameters(model_))),
+        workers_(static_cast<int>(options.threads)) {
+    if (o_.init > 0)
+      for (Parameter<>* p : parameters(model_)) p->edit() = init::uniform<float>(p->shape(), o_.init, rng_);
     for (Index s = 0; s < o_.shards; ++s)
-      shards_.push_back(std::make_unique<Shard<Model>>(o_.seed + static_cast<std::uint64_t>(s)));
+      shards_.push_back(std::make_unique<Shard>(static_cast<std::uint64_t>(o_.seed + s)));
   }
 
   void resume(const std::string& path, const nlohmann::json& at) {
@@ -80,10 +68,14 @@ class Training {
       window_ = at.at("window");
       step_ = at.at("step");
       total_ = at.at("total");
-      adam_.set_rate(at.at("rate"));
-      file.get_optimizer(adam_, at.at("optimizer_steps"));
+      std::visit(
+          [&](auto& optimizer) {
+            optimizer.set_rate(at.at("rate"));
+            file.get_optimizer(optimizer, at.at("optimizer_steps"));
+          },
+          optimizer_);
       for (Index s = 0; s < o_.shards; ++s) {
-        Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+        Shard& shard = *shards_[static_cast<std::size_t>(s)];
         shard.tape.rng().seek(at.at("noise").at(static_cast<std::size_t>(s)));
         shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
         file.get_state(fmt::format("state/{}", s), shard.state);
@@ -115,48 +107,20 @@ class Training {
           return false;
         }
       }
-      evaluate(false);
+      validate();
       if (step_ < total_) save_at(epoch_ + 1, 0);
     }
     save();
     return true;
   }
 
-  /// Reports the loss on held-out text; the last report of a run is its metrics.
-  double evaluate(bool last) {
-    const auto start = Clock::now();
-    // Every lane starts without a past, so the fewer the truer, and the slower to read. The last report is to be true.
-    const Index lanes_for_speed = std::min<Index>(o_.batch, valid_tokens() / 8192);
-    const Index batch = last ? o_.shards : std::max(o_.shards, lanes_for_speed);
-    const auto windows = valid_.windows({.batch = batch, .steps = o_.steps});
-    double total = 0, count = 0;
-    for (auto& shard : shards_) shard->reading.rewind();
-    for (Index k = 0; k < windows.count(); ++k) {
-      windows.fill(k, buffer_);
-      const Window& window = buffer_;
-      workers_.run(o_.shards, [&](Index s) {
-        Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
-        const Index first = s * batch / o_.shards, end = (s + 1) * batch / o_.shards;
-        shard.nats = 0;
-        if (first == end) return;
-        if (k == 0) reading_states_[static_cast<std::size_t>(s)] = model_.initial(shard.reading, end - first);
-        auto& state = reading_states_[static_cast<std::size_t>(s)];
-        const auto [loss, next] = model_.loss(shard.reading, rows_of(window.inputs, first, end, shard.inputs),
-                                              rows_of(window.targets, first, end, shard.targets), state);
-        shard.nats = static_cast<double>(loss.item()) * static_cast<double>((end - first) * window.inputs.shape[0]);
-        state = shard.reading.restart(next);
-      });
-      for (const auto& shard : shards_) total += shard->nats;
-      count += static_cast<double>(batch * window.inputs.shape[0]);
-    }
-    const double nats = total / count;
-    if (last) {
-      report_.result(metrics(o_, "valid", nats, trained_per_second()));
-    } else {
-      report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(),
-                              nats, quality(nats, o_.words), seconds_since(start)));
-    }
-    return nats;
+  /// Reports how well the model reads a text from its beginning to its end.
+  void report_metrics(const std::string& split, const Text& text) {
+    const double nats =
+        read_text_with(model_, text, {.lanes = o_.shards, .steps = o_.steps, .parts = o_.shards}, workers_).first;
+    Fields fields = language_metrics(o_.words, split, nats);
+    fields.emplace_back("tokens_per_second", std::round(trained_per_second()));
+    report_.result(fields);
   }
 
   Model& model() { return model_; }
@@ -164,9 +128,17 @@ class Training {
  private:
   static constexpr Index calibration_steps = 20;
 
-  LanguageShape shape() const { return {train_.vocabulary(), o_.embed, o_.hidden, o_.layers, o_.dropout, o_.cell}; }
+  /// Says how well held-out text is read, in several pieces at once, which is quicker.
+  void validate() {
+    const auto start = Clock::now();
+    const Index lanes = std::max(o_.shards, std::min<Index>(o_.batch, valid_.size() / 8192));
+    const double nats =
+        read_text_with(model_, valid_, {.lanes = lanes, .steps = o_.steps, .parts = o_.shards}, workers_).first;
+    report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(),
+                            nats, quality(nats, o_.words), seconds_since(start)));
+  }
+
   Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
-  Index valid_tokens() const { return static_cast<Index>(valid_.ids().size()); }
   Index epochs_text() const {
     const Index per_epoch = train_.windows({.batch = o_.batch, .steps = o_.steps}).count();
     return (total_ + per_epoch - 1) / per_epoch;
@@ -175,7 +147,7 @@ class Training {
 
   void begin_epoch() {
     for (Index s = 0; s < o_.shards; ++s) {
-      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      Shard& shard = *shards_[static_cast<std::size_t>(s)];
       shard.tape.rewind();
       shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
     }
@@ -183,10 +155,9 @@ class Training {
 
   void train_step(const Window& window) {
     const auto start = Clock::now();
-    const CosineDecay decay{o_.rate, static_cast<double>(total_), o_.rate / 50};
-    adam_.set_rate(WarmUp{20.0, decay}(static_cast<double>(step_)));
+    std::visit([&](auto& optimizer) { optimizer.set_rate(rate_now()); }, optimizer_);
     workers_.run(o_.shards, [&](Index s) {
-      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      Shard& shard = *shards_[static_cast<std::size_t>(s)];
       const auto [loss, last] = model_.loss(shard.tape, rows_of(window.inputs, lane(s), lane(s + 1), shard.inputs),
                                             rows_of(window.targets, lane(s), lane(s + 1), shard.targets), shard.state);
       shard.nats = static_cast<double>(loss.item());
@@ -205,11 +176,11 @@ class Training {
     });
     double nats = 0;
     for (Index s = 0; s < o_.shards; ++s) {
-      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      Shard& shard = *shards_[static_cast<std::size_t>(s)];
       if (s > 0) shard.gradients.deliver(&workers_);
       nats += shard.nats * static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
     }
-    adam_.step(&workers_);
+    std::visit([&](auto& optimizer) { optimizer.step(&workers_); }, optimizer_);
     smoothed_ = taken_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
     ++taken_;
     trained_ += static_cast<double>(window.inputs.shape.size());
@@ -217,6 +188,15 @@ class Training {
     const double left = seconds_since(start_) / static_cast<double>(taken_) * static_cast<double>(total_ - step_ - 1);
     report_.progress(fmt::format("step {} of {}  loss {:.4f}  {}  {:.0f} tokens/s  {} left", step_ + 1, total_,
                                  smoothed_, quality(smoothed_, o_.words), trained_per_second(), duration_text(left)));
+  }
+
+  double rate_now() const {
+    if (o_.schedule == "steps") {
+      const auto further = static_cast<double>(std::max<Index>(0, epoch_ + 1 - o_.hold));
+      return StepDecay{o_.rate, o_.factor, 1}(further);
+    }
+    const CosineDecay decay{o_.rate, static_cast<double>(total_), o_.rate / 50};
+    return WarmUp{20.0, decay}(static_cast<double>(step_));
   }
 
   /// After a few steps: how many will fit into the time there is.
@@ -230,20 +210,25 @@ class Training {
     if (o_.out.empty()) return;
     Checkpoint file;
     file.put_model(model_);
-    file.put_optimizer(adam_);
     nlohmann::json at{{"epoch", epoch},
                       {"window", window},
                       {"step", step_},
                       {"total", total_},
-                      {"rate", adam_.rate()},
-                      {"optimizer_steps", adam_.steps()},
                       {"fingerprint", fingerprint(train_.ids())}};
+    std::visit(
+        [&](auto& optimizer) {
+          file.put_optimizer(optimizer);
+          at["rate"] = optimizer.rate();
+          at["optimizer_steps"] = optimizer.steps();
+        },
+        optimizer_);
     for (Index s = 0; s < o_.shards; ++s) {
-      Shard<Model>& shard = *shards_[static_cast<std::size_t>(s)];
+      Shard& shard = *shards_[static_cast<std::size_t>(s)];
       file.put_state(fmt::format("state/{}", s), shard.state);
       at["noise"].push_back(shard.tape.rng().position());
     }
     file.metadata = {{"format", "unroll"},
+                     {"task", o_.task()},
                      {"config", to_json(o_).dump()},
                      {"vocabulary", train_.symbols().to_json()},
                      {"training", at.dump()}};
@@ -264,35 +249,15 @@ class Training {
   Report& report_;
   Rng rng_;
   Model model_;
-  Adam<float> adam_;
+  AnyOptimizer optimizer_;
   Window buffer_;
   Workers workers_;
-  std::vector<std::unique_ptr<Shard<Model>>> shards_;
-  std::array<typename Model::State, 64> reading_states_;
+  std::vector<std::unique_ptr<Shard>> shards_;
   Index epoch_ = 0, window_ = 0, step_ = 0, total_ = 0, taken_ = 0;
   bool resumed_ = false;
   double smoothed_ = 0, trained_ = 0, training_seconds_ = 0;
   Clock::time_point start_;
 };
-
-void check(const LanguageTraining& o) {
-  const auto positive = [](const char* name, Index value, Index most) {
-    require<ValueError>(value > 0 && value <= most, "train: --{} {} is not in 1 .. {}", name, value, most);
-  };
-  positive("hidden", o.hidden, 1 << 16);
-  positive("layers", o.layers, 64);
-  positive("embed", o.embed, 1 << 16);
-  positive("steps", o.steps, 1 << 20);
-  positive("batch", o.batch, 1 << 16);
-  positive("epochs", o.epochs, 1 << 20);
-  positive("threads", o.threads, 1024);
-  positive("shards", o.shards, 64);
-  require<ValueError>(o.shards <= o.batch, "train: {} shards of a batch of {}", o.shards, o.batch);
-  require<ValueError>(o.dropout >= 0 && o.dropout < 1, "train: --dropout {} is not in 0 <= dropout < 1", o.dropout);
-  require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
-  require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
-  check_output("train", o.out);
-}
 
 void report_baselines(const Text& train, const Text& valid, bool words, Report& report) {
   for (const int order : {1, 2, 5}) {
@@ -309,7 +274,7 @@ void report_baselines(const Text& train, const Text& valid, bool words, Report& 
 }  // namespace
 
 bool train_language_model(const LanguageTraining& options, Report& report) {
-  check(options);
+  check_language_training(options);
   const Text all = Text::read(options.data, {.words = options.words, .max_words = options.max_words});
   const auto [train, valid] =
       options.valid.empty() ? all.split(0.1) : std::pair{all, Text::read(options.valid, all.symbols())};
@@ -317,7 +282,7 @@ bool train_language_model(const LanguageTraining& options, Report& report) {
 }
 
 bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report) {
-  check(options);
+  check_language_training(options);
   report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
                          valid.ids().size(), train.vocabulary()));
   Training training(options, train, valid, report);
@@ -334,7 +299,8 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   if (options.baselines) report_baselines(train, valid, options.words, report);
   const bool finished = training.run();
   if (!options.out.empty()) report.say("saved " + options.out);
-  training.evaluate(true);
+  if (!options.test.empty()) training.report_metrics("test", Text::read(options.test, train.symbols()));
+  training.report_metrics("valid", valid);
   return finished;
 }
 

@@ -3,6 +3,8 @@
 
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/tasks/language_file.h>
+#include <unroll/models/tasks/language_reading.h>
+#include <unroll/models/tasks/language_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -26,9 +28,10 @@ std::int32_t start_symbol(const Vocabulary& vocabulary) {
 
 LanguageTraining language_training_of(const std::string& model_file) { return LanguageFile::read(model_file).options; }
 
-void sample_language_model(const std::string& model_file, const Sampling& o, Report& report) {
+std::string sampled_text(const std::string& model_file, const Sampling& o) {
   require<ValueError>(o.length >= 0, "sample: --length {} is negative", o.length);
   check_sampling(o.choice);
+  std::string text;
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
     Tape tape = Tape<>::inference();
     Rng rng(o.seed);
@@ -45,12 +48,17 @@ void sample_language_model(const std::string& model_file, const Sampling& o, Rep
       last = ids[i];
       state = tape.restart(next);
     }
-    const std::string text = file.vocabulary.decode(ids);
-    report.answer(text, {{"task", file.options.words ? "word-lm" : "char-lm"},
-                         {"prompt", o.prompt},
-                         {"text", text},
-                         {"length", static_cast<std::int64_t>(o.length)}});
+    text = file.vocabulary.decode(ids);
   });
+  return text;
+}
+
+void sample_language_model(const std::string& model_file, const Sampling& o, Report& report) {
+  const std::string text = sampled_text(model_file, o);
+  report.answer(text, {{"task", language_training_of(model_file).task()},
+                       {"prompt", o.prompt},
+                       {"text", text},
+                       {"length", static_cast<std::int64_t>(o.length)}});
 }
 
 void score_language_model(const std::string& model_file, const std::string& text, Report& report) {
@@ -81,16 +89,34 @@ void score_language_model(const std::string& model_file, const std::string& text
     }
     require<FileError>(count > 0, "score: there is no text to score");
     const double nats = total / static_cast<double>(count);
-    Fields fields{{"task", file.options.words ? "word-lm" : "char-lm"},
-                  {"split", "score"},
-                  {"nats_per_token", nats},
-                  {"tokens", count}};
-    if (file.options.words)
-      fields.emplace_back("perplexity", perplexity(nats));
-    else
-      fields.emplace_back("bits_per_character", bits_from_nats(nats));
+    Fields fields = language_metrics(file.options.words, "score", nats);
+    fields.emplace_back("tokens", count);
     report.result(fields);
   });
+}
+
+void evaluate_language_model(const std::string& model_file, const std::vector<std::string>& files, Report& report) {
+  with_model(model_file, [&](const auto& model, const LanguageFile& file) {
+    Workers alone(1);
+    Likelihood total;
+    for (const std::string& name : files) {
+      const Text text = Text::read(name, file.vocabulary);
+      const auto [nats, tokens] = read_text_with(model, text, {.steps = file.options.steps}, alone);
+      total.add(nats * static_cast<double>(tokens), tokens);
+    }
+    Fields fields = language_metrics(file.options.words, "eval", total.nats_per_token());
+    fields.emplace_back("tokens", total.tokens());
+    report.result(fields);
+  });
+}
+
+Fields language_metrics(bool words, const std::string& split, double nats) {
+  Fields fields{{"task", words ? "word-lm" : "char-lm"}, {"split", split}, {"nats_per_token", nats}};
+  if (words)
+    fields.emplace_back("perplexity", perplexity(nats));
+  else
+    fields.emplace_back("bits_per_character", bits_from_nats(nats));
+  return fields;
 }
 
 }  // namespace unroll::inline UNROLL_ISA

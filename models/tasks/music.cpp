@@ -27,13 +27,13 @@ struct MusicOptions {
   FitOptions fit{.epochs = 200, .batch = 16, .rate = 3e-3, .clip = 1, .decay = 1e-2, .patience = 40};
   std::string cell = "gru";
   Index hidden = 256, layers = 1, transpose = 5;
-  double dropout = 0.4, recurrent_dropout = 0.25;
+  double dropout = 0.4, zoneout = 0.1;
   static void fields(auto& o, auto&& f) {
     f("cell", o.cell, "cell of the recurrent layers");
     f("hidden", o.hidden, "width");
     f("layers", o.layers, "recurrent layers");
     f("dropout", o.dropout, "share of features dropped while training");
-    f("recurrent-dropout", o.recurrent_dropout, "share of the state dropped, for a whole piece, while training");
+    f("zoneout", o.zoneout, "share of the state that stays as it was, while training");
     f("transpose", o.transpose, "semitones by which pieces are moved up or down at most while training");
   }
 };
@@ -51,7 +51,7 @@ struct MusicSymbols {
 
 /// Each note of the next step by itself, from all steps before it.
 struct MusicModel {
-  using Cell = VariationalDropout<AnyCell<>>;
+  using Cell = Zoneout<AnyCell<>>;
   using Layers = Stacked<Recurrent<Cell>>;
 
   Index transpose;
@@ -71,7 +71,7 @@ struct MusicModel {
   static Layers layers(const MusicOptions& o, Rng& rng) {
     std::vector<Recurrent<Cell>> all;
     for (Index i = 0; i < o.layers; ++i)
-      all.emplace_back(AnyCell<>(i == 0 ? inputs : o.hidden, o.hidden, rng, o.cell), o.recurrent_dropout);
+      all.emplace_back(AnyCell<>(i == 0 ? inputs : o.hidden, o.hidden, rng, o.cell), o.zoneout);
     return Layers(std::move(all), o.dropout);
   }
 

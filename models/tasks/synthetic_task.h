@@ -13,6 +13,7 @@ struct SyntheticTraining {
   std::string task = "adding";
   std::string cell = "lstm";
   Index steps = 0;  // 0: as the task is usually tried
+  Index start = 0;  // length to begin with, which grows to `steps` as it is learned; 0: the whole length at once
   Index hidden = 64, layers = 1, batch = 32, updates = 20000;
   double rate = 4e-3, clip = 1.0;
   std::uint64_t seed = 1;
@@ -68,8 +69,12 @@ class SyntheticTrainer {
   const SyntheticModel& model() const { return model_; }
   SyntheticModel& model() { return model_; }
   Index updates() const { return updates_; }
+  /// The length that is trained now.
+  Index length() const { return length_; }
 
  private:
+  void grow(double loss);
+
   SyntheticTraining options_;
   SyntheticTask task_;
   Rng weights_, examples_;
@@ -77,6 +82,8 @@ class SyntheticTrainer {
   mutable Adam<float> adam_;  // saving reads its arrays
   Tape<> tape_;
   Index updates_ = 0;
+  Index length_ = 0, at_length_ = 0;  // and updates with it
+  double smoothed_ = 0;               // loss
 };
 
 /// Trains until the task is solved or the updates are made, reports and saves. Returns false when it was interrupted;

@@ -23,13 +23,15 @@ void check(const SyntheticTraining& o) {
   positive("layers", o.layers, 64);
   positive("batch", o.batch, 1 << 16);
   positive("updates", o.updates, Index{1} << 40);
+  require<ValueError>(o.start >= 0, "train: --start {} is negative", o.start);
   require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
   require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
 }
 
 json to_json(const SyntheticTraining& o) {
-  return {{"task", o.task},   {"cell", o.cell},       {"steps", o.steps}, {"hidden", o.hidden}, {"layers", o.layers},
-          {"batch", o.batch}, {"updates", o.updates}, {"rate", o.rate},   {"clip", o.clip},     {"seed", o.seed}};
+  return {{"task", o.task},     {"cell", o.cell},     {"steps", o.steps}, {"start", o.start},
+          {"hidden", o.hidden}, {"layers", o.layers}, {"batch", o.batch}, {"updates", o.updates},
+          {"rate", o.rate},     {"clip", o.clip},     {"seed", o.seed}};
 }
 
 /// How many sequences of `e` are right at every scored step: each class that is allowed there has a larger logit than
@@ -79,10 +81,13 @@ SyntheticTrainer::SyntheticTrainer(const SyntheticTraining& options)
       weights_(options.seed),
       examples_(options.seed + 1),
       model_(task_, options_, weights_),
-      adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}) {}
+      adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}),
+      length_(task_.learnable && options.start > 0 ? std::min(task_.steps, options.start) : task_.steps) {
+  (void)synthetic_task(options.task, length_);  // throws where it is too short
+}
 
 double SyntheticTrainer::update() {
-  const Examples e = task_.draw(examples_, options_.batch);
+  const Examples e = task_.draw_examples(examples_, length_, options_.batch);
   tape_.rewind();
   const Var<> loss = model_.loss(tape_, e);
   const auto value = static_cast<double>(loss.item());
@@ -96,7 +101,19 @@ double SyntheticTrainer::update() {
   adam_.set_rate(decay(static_cast<double>(updates_)));
   adam_.step();
   ++updates_;
+  if (length_ < task_.steps) grow(value);
   return value;
+}
+
+/// Half as long again when nine tenths of what can be learned at this length are (Zaremba and Sutskever 2014, section
+/// 3.2). A memory that was found for short sequences needs little to last longer; over the whole length there is hardly
+/// a gradient to find it by.
+void SyntheticTrainer::grow(double loss) {
+  constexpr Index least = 50;
+  smoothed_ = at_length_ == 0 ? loss : 0.95 * smoothed_ + 0.05 * loss;
+  if (++at_length_ < least || smoothed_ > 0.1 * synthetic_task(task_.name, length_).baseline) return;
+  length_ = std::min(task_.steps, length_ + (length_ + 1) / 2);
+  at_length_ = 0;
 }
 
 SyntheticScore SyntheticTrainer::evaluate(Index sequences) const {
@@ -123,11 +140,15 @@ void SyntheticTrainer::save(const std::string& path) const {
   Checkpoint file;
   file.put_model(model_);
   file.put_optimizer(adam_);
-  file.metadata = {
-      {"format", "unroll"},
-      {"config", to_json(options_).dump()},
-      {"training",
-       json{{"updates", updates_}, {"examples", examples_.position()}, {"optimizer_steps", adam_.steps()}}.dump()}};
+  file.metadata = {{"format", "unroll"},
+                   {"config", to_json(options_).dump()},
+                   {"training", json{{"updates", updates_},
+                                     {"length", length_},
+                                     {"at_length", at_length_},
+                                     {"smoothed", smoothed_},
+                                     {"examples", examples_.position()},
+                                     {"optimizer_steps", adam_.steps()}}
+                                    .dump()}};
   file.write(path);
 }
 
@@ -139,6 +160,9 @@ void SyntheticTrainer::resume(const std::string& path) {
     file.get_optimizer(adam_, at.at("optimizer_steps"));
     examples_.seek(at.at("examples"));
     updates_ = at.at("updates");
+    length_ = at.at("length");
+    at_length_ = at.at("at_length");
+    smoothed_ = at.at("smoothed");
   } catch (const std::exception& error) {
     throw FileError(fmt::format("resume: {} does not say where training stood: {}", path, error.what()));
   }
@@ -177,6 +201,7 @@ SyntheticTraining synthetic_training_of(const std::string& model_file) {
                        model_file, o.task);
     o.cell = all.at("cell");
     o.steps = all.at("steps");
+    o.start = all.at("start");
     o.hidden = all.at("hidden");
     o.layers = all.at("layers");
     o.batch = all.at("batch");
@@ -218,12 +243,16 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
   bool stopped = false, solved = false;
   double smoothed = 0;
   const Index from = trainer.updates();
+  Index length = trainer.length();
   while (trainer.updates() < options.updates && !solved && !stopped) {
     const double loss = trainer.update();
     const Index taken = trainer.updates() - from;
     smoothed = taken == 1 ? loss : 0.99 * smoothed + 0.01 * loss;
-    report.progress(fmt::format("update {} of {}  loss {:.5f}", trainer.updates(), options.updates, smoothed));
-    if (trainer.updates() % evaluate_every == 0) {
+    report.progress(fmt::format("update {} of {}, {} steps  loss {:.5f}", trainer.updates(), options.updates,
+                                trainer.length(), smoothed));
+    if (trainer.length() != length)
+      report.say(fmt::format("update {}: {} steps from now on", trainer.updates(), length = trainer.length()));
+    if (length == task.steps && trainer.updates() % evaluate_every == 0) {
       const SyntheticScore score = trainer.evaluate(256);
       solved = score.solved && trainer.evaluate(1024).solved;
       report.say(

@@ -70,6 +70,17 @@ check "a longer training" train --epochs 30 --rate 0.01 --dropout 0 --out good.s
 log_probability() { "$unroll" score good.safetensors --text "$1" --json | head -n 1 | sed 's/.*"log_probability":\([-0-9.e+]*\).*/\1/'; }
 better() { awk -v a="$(log_probability "$1")" -v b="$(log_probability "$2")" 'BEGIN { exit !(a > b) }'; }
 check "a sentence of the language is likelier than a scrambled one" better "the apple and" "eht elppa dna"
+check "a file is evaluated" "$unroll" eval lstm.safetensors --data text.txt --json
+cp check.log eval.log
+check "in bits per character" grep -q '"task":"char-lm","split":"eval","nats_per_token":[0-9.]*,"bits_per_character":[0-9.]*,"tokens":' eval.log
+check "prompts are gone on from" bash -c "'$unroll' run lstm.safetensors 'the apple' | grep -q '^the apple'"
+gzip -k text.txt
+check "words have a task of their own" "$unroll" train word-lm --data text.txt.gz --test text.txt --hidden 12 --embed 12 --batch 8 --epochs 2 --optimizer sgd --schedule steps --rate 5 --hold 1 --json --out w.safetensors
+cp check.log words.log
+check "which reports the test" grep -q '"task":"word-lm","split":"test",.*"perplexity":' words.log
+check "before the validation" bash -c 'tail -n 1 words.log | grep -q "\"split\":\"valid\""'
+check "a file of words is evaluated" bash -c "'$unroll' eval w.safetensors --data text.txt | grep -q '^task word-lm  split eval .*perplexity'"
+check "words go on" bash -c "'$unroll' run w.safetensors 'the apple' | grep -q '^the apple'"
 check "a file is scored" "$unroll" score lstm.safetensors --data text.txt
 
 # Checkpoints
@@ -87,6 +98,11 @@ kill -INT "$pid"
 wait "$pid"
 status=$?
 check "an interrupt ends with 130 or comes too late" test "$status" = 130 -o "$status" = 0
+wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --optimizer sgd --schedule steps --rate 5 --hold 1 --seed 3)
+"$unroll" train word-lm "${wording[@]}" --out wordy.safetensors >/dev/null 2>&1
+check "a word model's training stops" exits 130 '' "$unroll" train word-lm "${wording[@]}" --max-steps 31 --out part.safetensors
+check "and goes on" "$unroll" train word-lm --resume part.safetensors
+check "to the same bits, with all its dropouts" same wordy.safetensors part.safetensors
 check "an interrupted training goes on" bash -c "test $status = 0 || '$unroll' train char-lm --resume cut.safetensors"
 check "to the same bits, after an interrupt" same whole.safetensors cut.safetensors
 check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
@@ -103,6 +119,14 @@ for task in adding copy reber embedded-reber sine; do
   check "$task runs" "$unroll" train "$task" "${small[@]}" --steps 12 --cell gru --updates 3 --out "$task.safetensors"
 done
 "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --out copy.safetensors >/dev/null 2>&1
+grow=(--start 2 --steps 9 --updates 90 --hidden 8 --batch 8 --rate 0.02 --seed 3)
+check "a task grows" "$unroll" train adding "${grow[@]}" --updates 2000 --out grown.safetensors
+cp check.log grown.log
+check "step by step" grep -q "update [0-9]*: 3 steps from now on" grown.log
+"$unroll" train adding "${grow[@]}" --out adding.safetensors >/dev/null 2>&1
+check "a growing task stops" exits 130 '' "$unroll" train adding "${grow[@]}" --max-steps 70 --out part.safetensors
+check "and goes on" "$unroll" train adding --resume part.safetensors
+check "to the same bits" same adding.safetensors part.safetensors
 check "a task's training stops" exits 130 '' "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --max-steps 11 --out part.safetensors
 check "and goes on" "$unroll" train copy --resume part.safetensors
 check "to the same bits" same copy.safetensors part.safetensors
@@ -145,6 +169,12 @@ wrong "batch" train char-lm --data text.txt --batch -3 --out lstm.safetensors
 wrong "rate" train char-lm --data text.txt --rate nan --out lstm.safetensors
 wrong "rate" train char-lm --data text.txt --rate fast --out lstm.safetensors
 wrong "dropout" train char-lm --data text.txt --dropout 1 --out lstm.safetensors
+wrong "dropout-input" train word-lm --data text.txt --dropout-input 1
+wrong "optimizer" train word-lm --data text.txt --optimizer newton
+wrong "schedule" train char-lm --data text.txt --schedule never
+wrong "tied" train word-lm --data text.txt --embed 7
+wrong "missing.txt" eval lstm.safetensors --data missing.txt
+wrong "binary" eval lstm.safetensors --data binary.txt
 wrong "missing/m" train char-lm "${tiny[@]}" --out missing/m.safetensors
 check "and that before it trains" not grep -q "step " out.log
 wrong "missing.safetensors" sample missing.safetensors

@@ -1,0 +1,76 @@
+#include <array>
+#include <fstream>
+
+#include <unroll/models/tasks/language_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+/// What `eval`, `run` and `synthesize` do for language models. The command line trains them by a command of its own,
+/// which can also be interrupted and resumed.
+class LanguageTask : public Task {
+ public:
+  explicit LanguageTask(bool words) : o_(words ? LanguageTraining::of_words() : LanguageTraining{}) {}
+
+  std::string name() const override { return o_.task(); }
+  std::string what() const override {
+    return o_.words ? "language model: the next word" : "language model: the next character";
+  }
+  std::string format() const override { return "UTF-8 text"; }
+  Settings settings() override {
+    Settings all;
+    add_settings(all, o_);
+    all.push_back({"threads", &o_.threads, "threads; the result does not depend on them"});
+    return all;
+  }
+
+  bool train(const TaskData& data, const std::string& out, Report& report) override {
+    require<ValueError>(data.folds == 0, "train: a running text cannot be cross-validated");
+    const auto only = [](const char* name, const std::vector<std::string>& files) {
+      require<ValueError>(files.size() <= 1, "train: one file is read by {}, not {}", name, files.size());
+      return files.empty() ? std::string() : files[0];
+    };
+    o_.data = only("--data", data.data);
+    o_.valid = only("--valid", data.valid);
+    o_.test = only("--test", data.test);
+    o_.out = out;
+    return train_language_model(o_, report);
+  }
+  void evaluate(const std::string& model, const TaskData& data, Report& report) override {
+    evaluate_language_model(model, data.data, report);
+  }
+  /// The inputs are prompts.
+  void run(const std::string& model, const std::vector<std::string>& inputs, const std::string&,
+           Report& report) override {
+    for (const std::string& prompt : inputs) {
+      const std::string text = sampled_text(model, {.prompt = prompt, .length = o_.words ? 50 : 300});
+      report.answer(text, {{"input", prompt}, {"answer", text}});
+    }
+  }
+  /// Sentences of a subject, a verb and an object that go together.
+  void synthesize(const std::string& out, Index count, std::uint64_t seed) override {
+    static constexpr std::array subjects{"the cat", "a dog", "our neighbour", "the old ship", "every child"};
+    static constexpr std::array verbs{"chases", "hears", "greets", "leaves", "likes"};
+    static constexpr std::array objects{"the mouse", "a postman", "the street", "this harbour", "its mother"};
+    Rng rng(seed);
+    std::ofstream file(out);
+    for (Index i = 0; i < count; ++i) {
+      const auto subject = static_cast<std::size_t>(rng.below(5));
+      const auto other = [&](double usual) {
+        return rng.uniform() < usual ? subject : static_cast<std::size_t>(rng.below(5));
+      };
+      file << subjects[subject] << ' ' << verbs[other(0.6)] << ' ' << objects[other(0.8)] << " .\n";
+    }
+    file.close();
+    require<FileError>(!file.fail(), "{} cannot be written", out);
+  }
+
+ private:
+  LanguageTraining o_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> language_task(bool words) { return std::make_unique<LanguageTask>(words); }
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,230 @@
+#include <unroll/models/tasks/pixels.h>
+
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <optional>
+
+#include <unroll/models/idx.h>
+#include <unroll/models/metrics/classification.h>
+#include <unroll/models/tasks/supervised_task.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+struct Image {
+  std::vector<std::uint8_t> pixels;  // [rows, columns]
+  Index rows = 0, columns = 0;
+  std::int32_t target = -1;  // -1: not known
+  Index length() const { return rows; }
+};
+
+struct PixelsOptions {
+  FitOptions fit{.epochs = 12, .batch = 64, .rate = 3e-3, .decay = 1e-2};
+  std::string order = "rows", cell = "lstm";
+  Index hidden = 128, layers = 1;
+  bool bidirectional = true;
+  double dropout = 0.2;
+  Index shift = 2;
+  static void fields(auto& o, auto&& f) {
+    f("order", o.order, "rows: a row is a step; pixels: a pixel is one; permuted: pixels in a fixed random order");
+    f("cell", o.cell, "recurrent cell");
+    f("hidden", o.hidden, "width of each direction");
+    f("layers", o.layers, "recurrent layers");
+    f("bidirectional", o.bidirectional, "read from both ends");
+    f("dropout", o.dropout, "share of features dropped between layers and before the last, while training");
+    f("shift", o.shift, "pixels by which images are moved at most while training");
+  }
+};
+
+struct PixelsSymbols {
+  Index rows = 0, columns = 0, classes = 0;
+  nlohmann::json to_json() const { return {{"rows", rows}, {"columns", columns}, {"classes", classes}}; }
+  static PixelsSymbols from_json(const nlohmann::json& json) {
+    return {json.at("rows"), json.at("columns"), json.at("classes")};
+  }
+};
+
+/// Recurrent layers over the image, mean and maximum over time.
+struct PixelsModel {
+  using OneWay = Stacked<Recurrent<AnyCell<>>>;
+  using BothWays = Stacked<Bidirectional<Recurrent<AnyCell<>>>>;
+
+  double dropout_rate;
+  Index shift, columns, width;
+  std::vector<Index> order;  // of pixels
+  std::optional<OneWay> one_way;
+  std::optional<BothWays> both_ways;
+  Linear<> head;
+
+  PixelsModel(const PixelsOptions& o, const PixelsSymbols& s, Rng& rng)
+      : dropout_rate(o.dropout),
+        shift(o.shift),
+        columns(s.columns),
+        width(o.order == "rows" ? s.columns : 1),
+        order(order_of(o.order, s.rows * s.columns)),
+        one_way(o.bidirectional
+                    ? std::nullopt
+                    : std::optional<OneWay>(std::in_place, width, o.hidden, o.layers, rng, o.dropout, o.cell)),
+        both_ways(o.bidirectional
+                      ? std::optional<BothWays>(std::in_place, width, o.hidden, o.layers, rng, o.dropout, o.cell)
+                      : std::nullopt),
+        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {
+    require<ValueError>(o.shift >= 0, "pixels: --shift {} is negative", o.shift);
+  }
+
+  Var<> logits(Tape<>& tape, std::span<const Image* const> images) const {
+    const Var<> xs = features(tape, images);
+    const Var<> hs = one_way ? Var<>((*one_way)(xs)) : Var<>((*both_ways)(xs));
+    return head(dropout(concat(mean_over_time(hs, {}), max_over_time(hs, {})), dropout_rate));
+  }
+  Var<> loss(Tape<>& tape, std::span<const Image* const> images) const {
+    std::vector<std::int32_t> targets;
+    for (const Image* image : images) targets.push_back(image->target);
+    return cross_entropy(logits(tape, images), targets);
+  }
+  static void fields(auto& m, auto&& f) { f("one_way", m.one_way), f("both_ways", m.both_ways), f("head", m.head); }
+
+ private:
+  /// Which pixel comes when. The permutation is the same for all models.
+  static std::vector<Index> order_of(const std::string& name, Index count) {
+    require<ValueError>(name == "rows" || name == "pixels" || name == "permuted",
+                        "pixels: --order '{}' is not rows, pixels or permuted", name);
+    std::vector<Index> order(static_cast<std::size_t>(count));
+    std::iota(order.begin(), order.end(), Index{0});
+    Rng rng{784};
+    if (name == "permuted")
+      for (std::size_t i = order.size(); i > 1; --i)
+        std::swap(order[i - 1], order[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+    return order;
+  }
+
+  /// [time, batch, width], of mean about 0 and deviation about 1. While training images are moved at random.
+  Var<> features(Tape<>& tape, std::span<const Image* const> images) const {
+    const auto count = static_cast<Index>(order.size()), batch = static_cast<Index>(images.size());
+    constexpr float mean = 0.13F, deviation = 0.31F;  // of MNIST
+    Tensor<float> x = make_tensor<float>({count / width, batch, width}, -mean / deviation);
+    Rng& rng = tape.rng();
+    for (Index b = 0; b < batch; ++b) {
+      const Image& image = *images[static_cast<std::size_t>(b)];
+      const Index down = tape.training() ? rng.below(2 * shift + 1) - shift : 0;
+      const Index right = tape.training() ? rng.below(2 * shift + 1) - shift : 0;
+      for (Index i = 0; i < count; ++i) {
+        const Index pixel = order[static_cast<std::size_t>(i)];
+        const Index row = pixel / columns - down, column = pixel % columns - right;
+        if (row < 0 || row >= image.rows || column < 0 || column >= columns) continue;
+        const auto value = static_cast<float>(image.pixels[static_cast<std::size_t>(row * columns + column)]) / 255;
+        x(i / width, b, i % width) = (value - mean) / deviation;
+      }
+    }
+    return tape.constant(x);
+  }
+};
+
+/// The images of a file, without what they show.
+std::vector<Image> read_images(const std::string& file, const IdxArray& array) {
+  require<FileError>(array.extents.size() == 3 && array.stride() > 0, "{}: byte 4: images have two extents above 0",
+                     file);
+  std::vector<Image> images;
+  const auto size = static_cast<std::ptrdiff_t>(array.stride());
+  for (Index i = 0; i < array.extents[0]; ++i) {
+    const auto first = array.values.begin() + i * size;
+    images.push_back({{first, first + size}, array.extents[1], array.extents[2]});
+  }
+  return images;
+}
+
+struct Pixels {
+  using Options = PixelsOptions;
+  using Example = Image;
+  using Symbols = PixelsSymbols;
+  using Model = PixelsModel;
+  static constexpr const char *name = "pixels", *what = "what an image shows, such as a digit, read as a sequence",
+                              *format = "IDX files as those of MNIST: images, their labels (or else IMAGES.labels)";
+
+  static std::vector<Image> read(const std::vector<std::string>& files, const Options&, BadLines&) {
+    std::vector<Image> all;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      std::vector<Image> images = read_images(files[i], IdxArray::read(files[i]));
+      const std::string beside = files[i] + ".labels";
+      const std::string name = i + 1 < files.size() ? files[++i] : beside;
+      require<FileError>(name != beside || std::filesystem::exists(beside),
+                         "{}: its labels are missing: --data IMAGES LABELS", files[i]);
+      const IdxArray labels = IdxArray::read(name);
+      require<FileError>(labels.extents.size() == 1, "{}: byte 3: labels have one extent", name);
+      require<FileError>(labels.values.size() == images.size(), "{}: byte 4: {} labels for {} images", name,
+                         labels.values.size(), images.size());
+      for (std::size_t k = 0; k < images.size(); ++k) {
+        images[k].target = labels.values[k];
+        all.push_back(std::move(images[k]));
+      }
+    }
+    return all;
+  }
+  /// Of the 60,000 images for training of MNIST the last 10,000, as is usual.
+  static std::vector<Image> hold_out(std::vector<Image>& images, const Options&) {
+    std::vector<Image> last;
+    if (images.size() != 60000) return last;
+    last.assign(std::make_move_iterator(images.end() - 10000), std::make_move_iterator(images.end()));
+    images.resize(50000);
+    return last;
+  }
+  static Symbols learn(const std::vector<Image>& images, const Options&) {
+    Symbols s{images[0].rows, images[0].columns, 0};
+    for (const Image& image : images) s.classes = std::max<Index>(s.classes, image.target + 1);
+    return s;
+  }
+  static void encode(Image& image, const Symbols& s) {
+    require<FileError>(image.rows == s.rows && image.columns == s.columns,
+                       "pixels: an image of {} x {}, where {} x {} are expected", image.rows, image.columns, s.rows,
+                       s.columns);
+    require<FileError>(image.target < s.classes, "pixels: the label {} is not among the {} that were trained",
+                       image.target, s.classes);
+  }
+
+  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Image> images) {
+    std::vector<std::int32_t> truth;
+    for (const Image& image : images) truth.push_back(image.target);
+    const ConfusionMatrix matrix(symbols.classes, truth, likeliest_classes<Image>(model, images));
+    return {matrix.accuracy(), {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}}};
+  }
+  /// The input is the name of a file of images.
+  static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
+    std::vector<Image> images = read_images(input, IdxArray::read(input));
+    for (Image& image : images) encode(image, symbols);
+    return fmt::format("{}", fmt::join(likeliest_classes<Image>(model, std::span<const Image>(images)), "\n"));
+  }
+  /// Strokes of four directions, crosses, and nothing but noise. The labels go to `path`.labels.
+  static void synthesize(const std::string& path, Index count, Rng& rng) {
+    constexpr Index side = 28, kinds = 6;
+    IdxArray images{{count, side, side}, std::vector<std::uint8_t>(static_cast<std::size_t>(count * side * side))};
+    IdxArray labels{{count}, {}};
+    for (Index i = 0; i < count; ++i) {
+      const Index kind = rng.below(kinds), half = 5 + rng.below(5);
+      const Index row = 10 + rng.below(8), column = 10 + rng.below(8);
+      labels.values.push_back(static_cast<std::uint8_t>(kind));
+      std::uint8_t* const image = images.values.data() + i * side * side;
+      for (Index p = 0; p < side * side; ++p) image[p] = static_cast<std::uint8_t>(rng.below(40));
+      const auto draw = [&](Index down, Index right) {
+        for (Index k = -half; k <= half; ++k)
+          for (const Index thick : {0, 1}) {
+            const Index r = row + k * down + (right != 0 ? thick : 0),
+                        c = column + k * right + (right != 0 ? 0 : thick);
+            image[r * side + c] = static_cast<std::uint8_t>(200 + rng.below(56));
+          }
+      };
+      if (kind == 0 || kind == 4) draw(0, 1);
+      if (kind == 1 || kind == 4) draw(1, 0);
+      if (kind == 2) draw(1, 1);
+      if (kind == 3) draw(1, -1);
+    }
+    images.write(path);
+    labels.write(path + ".labels");
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Task> pixels_task() { return std::make_unique<SupervisedTask<Pixels>>(); }
+
+}  // namespace unroll::inline UNROLL_ISA
