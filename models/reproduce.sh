@@ -10,6 +10,8 @@ shift 2
 commands() {
   cat <<'END'
 char-lm char-lm --data char_lm/tinyshakespeare.txt --cell gru --epochs 10
+word-lm word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt
+pixels pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz
 speech-strings speech --data speech/fsdd_train.tar.gz
 speech-vowels vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test
 music music --data music/jsb_chorales_train.txt --valid music/jsb_chorales_valid.txt --test music/jsb_chorales_test.txt
