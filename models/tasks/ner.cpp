@@ -40,7 +40,7 @@ std::string shape_of(const std::string& word) {
 }
 
 struct NerOptions {
-  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3};
+  FitOptions fit{.epochs = 10, .batch = 32, .rate = 2e-3};
   Index words = 100, characters = 30, spelling = 30, hidden = 128, layers = 1;
   double dropout = 0.5, unknown = 0.5;
   static void fields(auto& o, auto&& f) {
@@ -175,6 +175,7 @@ struct Ner {
   }
   static void encode(Sentence& s, const Symbols& symbols) {
     constexpr std::size_t longest = 40;  // characters of a word that are read
+    s.words.clear(), s.shapes.clear(), s.targets.clear(), s.characters.clear();
     for (const std::string& token : s.tokens) {
       s.words.push_back(symbols.words.id(normal_form(token)));
       s.shapes.push_back(symbols.shapes.id(shape_of(token)));
@@ -182,7 +183,7 @@ struct Ner {
       for (const auto c : split_characters(token))
         if (s.characters.back().size() < longest) s.characters.back().push_back(symbols.characters.id(c));
     }
-    // A tag that was not there to be learnt has no id; nothing is trained on it.
+    // A tag that was not there to be learnt has no id: it is validated on, never trained.
     for (const std::string& tag : to_bioes(s.tags)) s.targets.push_back(symbols.tags.find(tag).value_or(-1));
   }
 
