@@ -9,7 +9,7 @@ namespace unroll::inline UNROLL_ISA {
 
 /// The data that a command is given.
 struct TaskData {
-  std::vector<std::string> data, valid, test;
+  std::vector<std::string> data = {}, valid = {}, test = {};
   double held_out = 0.1;  // the share of the data to validate on when `valid` is empty
   Index folds = 0;        // cross-validation in so many parts instead; 0: none
   bool skip_bad = false;  // malformed lines are left out and counted

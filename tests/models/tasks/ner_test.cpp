@@ -10,9 +10,15 @@ TEST_CASE("ner: what was made up is learnt, and what was saved is as good") {
   const TaskRun run("ner");
   run.task.synthesize(run.path("data"), 400, 1);
   run.task.synthesize(run.path("new"), 100, 2);
-  run.set({{"epochs", 6}, {"batch", 16}, {"words", 24}, {"characters", 12}, {"spelling", 12}, {"hidden", 24}});
+  run.set({{"epochs", 10},
+           {"batch", 16},
+           {"rate", 5e-3},
+           {"words", 24},
+           {"characters", 12},
+           {"spelling", 12},
+           {"hidden", 24}});
   const auto trained = run.train({.data = {run.path("data")}, .valid = {run.path("new")}});
-  CHECK(trained.at("f1").get<double>() > 0.9);
+  CHECK(trained.at("f1").get<double>() > 0.95);
   const auto again = run.evaluate({.data = {run.path("new")}});
   CHECK(again.at("split") == "eval");
   CHECK(again.at("examples") == 100);
@@ -21,7 +27,6 @@ TEST_CASE("ner: what was made up is learnt, and what was saved is as good") {
   CHECK(run.answer("Mrs Tadevi Kuro left in Lemasa with Dr Bodo .") ==
         "Mrs [PER Tadevi Kuro] left in [LOC Lemasa] with Dr [PER Bodo] .");
   CHECK(run.answer("  \t") == "");
-  CHECK(run.answer("?") == "?");
   CHECK_THROWS_AS(run.answer("\xFF"), ValueError);
 }
 
