@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <models/tasks/task_run.h>
+#include <unroll/models/files.h>
 #include <unroll/models/tasks/genome.h>
 
 using namespace unroll;
@@ -128,8 +129,15 @@ TEST_CASE("dna: classes are learned from made-up junctions, and a saved model sa
   CHECK(again["error"] == trained["error"]);
   CHECK(again["matthews"] == trained["matthews"]);
 
-  const std::string donor = std::string(28, 'C') + "AGGTAAGT" + std::string(24, 'c');
-  CHECK(run.answer(donor).starts_with("EI "));
+  int donors = 0, found = 0;
+  LineReader lines(run.path("test"));
+  for (std::string_view line; lines.next(line);)
+    if (line.starts_with("EI,")) {
+      ++donors;
+      found += run.answer(std::string(split_line(line, ',').back())).starts_with("EI ") ? 1 : 0;
+    }
+  CHECK(donors > 10);
+  CHECK(10 * found > 7 * donors);
   CHECK_THROWS_WITH_AS(run.answer("AC-T"), "'-' is no nucleotide", ValueError);
   CHECK_THROWS_WITH_AS(run.answer(" "), "dna: there is no sequence", ValueError);
   run.write("genome", ">x\n" + echoing(100));
