@@ -40,7 +40,7 @@ std::string shape_of(const std::string& word) {
 }
 
 struct NerOptions {
-  FitOptions fit{.epochs = 10, .batch = 32, .rate = 2e-3};
+  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3};
   Index words = 100, characters = 30, spelling = 30, hidden = 128, layers = 1;
   double dropout = 0.5, unknown = 0.5;
   static void fields(auto& o, auto&& f) {
