@@ -159,7 +159,8 @@ struct Ner {
     for (TaggedSentence& s : read_conll(files, bad)) sentences.push_back({std::move(s), {}, {}, {}, {}});
     return sentences;
   }
-  static Symbols learn(const std::vector<Sentence>& sentences, const Options&) {
+  static Symbols learn(const std::vector<Sentence>& sentences, const Options& o) {
+    require<ValueError>(o.unknown >= 0 && o.unknown <= 1, "ner: --unknown {} is not in 0 .. 1", o.unknown);
     SymbolCounts words, characters, shapes, tags{{"O", 1}};
     for (const Sentence& s : sentences) {
       for (const std::string& token : s.tokens) {
