@@ -1,21 +1,18 @@
 #include <unroll/models/tasks/music.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
-
-#include <fmt/ranges.h>
 
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/midi.h>
+#include <unroll/models/tasks/music_request.h>
 #include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-constexpr int lowest = 21, highest = 108;  // the keys of a piano
-constexpr Index notes = highest - lowest + 1;
+constexpr Index notes = highest_note - lowest_note + 1;
 constexpr Index inputs = notes + 1;  // and whether it is the first step, before which nothing sounds
 
 struct Piece {
@@ -24,10 +21,10 @@ struct Piece {
 };
 
 struct MusicOptions {
-  FitOptions fit{.epochs = 200, .batch = 16, .rate = 3e-3, .clip = 1, .decay = 1e-2, .patience = 40};
+  FitOptions fit{.epochs = 160, .batch = 8, .rate = 5e-3, .clip = 1, .decay = 1e-2, .shards = 1};
   std::string cell = "gru";
   Index hidden = 256, layers = 1, transpose = 5;
-  double dropout = 0.4, zoneout = 0.1;
+  double dropout = 0.2, zoneout = 0.05;
   static void fields(auto& o, auto&& f) {
     f("cell", o.cell, "cell of the recurrent layers");
     f("hidden", o.hidden, "width");
@@ -69,6 +66,8 @@ struct MusicModel {
   }
 
   static Layers layers(const MusicOptions& o, Rng& rng) {
+    require<ValueError>(o.layers > 0 && o.hidden > 0, "train: {} layers of width {}", o.layers, o.hidden);
+    require<ValueError>(o.transpose >= 0, "train: --transpose {} is negative", o.transpose);
     std::vector<Recurrent<Cell>> all;
     for (Index i = 0; i < o.layers; ++i)
       all.emplace_back(AnyCell<>(i == 0 ? inputs : o.hidden, o.hidden, rng, o.cell), o.zoneout);
@@ -89,7 +88,7 @@ struct MusicModel {
       x(0, b, notes) = 1;
       for (Index t = 0; t < piece.length(); ++t)
         for (const int note : piece.steps[static_cast<std::size_t>(t)]) {
-          const Index k = note + shift - lowest;
+          const Index k = note + shift - lowest_note;
           labels[static_cast<std::size_t>((t * batch + b) * notes + k)] = 1;
           if (t + 1 < piece.length()) x(t + 1, b, k) = 1;
         }
@@ -113,14 +112,14 @@ struct MusicModel {
       Tensor<float> x = make_tensor<float>({1, inputs}, 0.0F);
       if (t == 0) x(0, notes) = 1;
       if (t > 0)
-        for (const int note : piece[t - 1]) x(0, note - lowest) = 1;
+        for (const int note : piece[t - 1]) x(0, note - lowest_note) = 1;
       state = rnn.step(tape.constant(x), state);
       if (t >= given) {
         const Var<> y = head(top_of<float>(state));
         Chord& chord = piece.emplace_back();
         for (Index k = 0; k < notes; ++k)
           if (rng.uniform() < 1 / (1 + std::exp(-static_cast<double>(values(y).row(0)[k]) / temperature)))
-            chord.push_back(static_cast<int>(lowest + k));
+            chord.push_back(static_cast<int>(lowest_note + k));
       }
       state = tape.restart(state);
     }
@@ -131,75 +130,13 @@ struct MusicModel {
  private:
   /// Uniform among the intervals by which the piece stays on the piano.
   int draw_shift(const Piece& piece, Rng& rng) const {
-    int low = highest, high = lowest;
+    int low = highest_note, high = lowest_note;
     for (const Chord& chord : piece.steps)
       for (const int note : chord) low = std::min(low, note), high = std::max(high, note);
     if (low > high) return 0;
-    const Index down = std::min<Index>(transpose, low - lowest), up = std::min<Index>(transpose, highest - high);
+    const Index down = std::min<Index>(transpose, low - lowest_note),
+                up = std::min<Index>(transpose, highest_note - high);
     return static_cast<int>(rng.below(down + up + 1) - down);
-  }
-};
-
-/// A chord as "60,64,67", or "-" for silence. False if it is none.
-bool parse_chord(std::string_view text, Chord& chord) {
-  chord.clear();
-  if (text == "-") return true;
-  for (const std::string_view part : split_line(text, ',')) {
-    int note = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), note);
-    if (error != std::errc() || end != part.data() + part.size() || note < lowest || note > highest) return false;
-    if (std::find(chord.begin(), chord.end(), note) == chord.end()) chord.push_back(note);
-  }
-  return true;
-}
-
-std::string text_of(std::span<const Chord> steps) {
-  std::string text;
-  for (const Chord& chord : steps)
-    text += fmt::format("{}{}", text.empty() ? "" : " ",
-                        chord.empty() ? std::string("-") : fmt::format("{}", fmt::join(chord, ",")));
-  return text;
-}
-
-/// What `run` is asked for: words of the input.
-struct Request {
-  std::vector<Chord> first;
-  double seed = 1, steps = 64, temperature = 1, tempo = 100;
-
-  explicit Request(const std::string& input) {
-    const auto words = split_line(input, ' ');
-    const bool seed_alone = words.size() == 1 && number(words[0], seed);
-    for (const std::string_view word : words) {
-      if (word.empty() || seed_alone) continue;
-      const auto at = std::min(word.find('='), word.size());
-      const std::string_view name = word.substr(0, at);
-      double* const value = name == "seed"          ? &seed
-                            : name == "steps"       ? &steps
-                            : name == "temperature" ? &temperature
-                            : name == "tempo"       ? &tempo
-                                                    : nullptr;
-      Chord chord;
-      const bool good =
-          at < word.size() ? value != nullptr && number(word.substr(at + 1), *value) : parse_chord(word, chord);
-      require<ValueError>(good,
-                          "music: '{}' is neither a chord such as 60,64,67 (notes {} .. {}, - for silence) nor "
-                          "seed=, steps=, temperature= or tempo= and a number",
-                          word, lowest, highest);
-      if (at == word.size()) first.push_back(std::move(chord));
-    }
-    check();
-  }
-
- private:
-  static bool number(std::string_view text, double& value) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size() && std::isfinite(value);
-  }
-  void check() const {
-    require<ValueError>(seed >= 0 && seed < 0x1p53 && seed == std::floor(seed), "music: the seed {} is no count", seed);
-    require<ValueError>(steps >= 1 && steps <= 1e5 && steps == std::floor(steps),
-                        "music: {} steps are not a count in 1 .. 100000", steps);
-    require<ValueError>(temperature > 0, "music: the temperature {} is not positive", temperature);
   }
 };
 
@@ -225,7 +162,7 @@ struct Music {
           if (good && !parse_chord(step, piece.steps.emplace_back())) good = false, wrong = step.substr(0, 40);
         if (!good)
           bad.report(lines.place(), fmt::format("'{}' is no step: notes {} .. {} joined by commas, or - for silence",
-                                                printable(wrong), lowest, highest));
+                                                printable(wrong), lowest_note, highest_note));
         else if (piece.length() < 2)
           bad.report(lines.place(), "a piece has at least two steps");
         else
@@ -240,7 +177,7 @@ struct Music {
     for (const Piece& piece : pieces) {
       steps += static_cast<double>(piece.length());
       for (const Chord& chord : piece.steps)
-        for (const int note : chord) shares[static_cast<std::size_t>(note - lowest)] += 1;
+        for (const int note : chord) shares[static_cast<std::size_t>(note - lowest_note)] += 1;
     }
     for (double& share : shares) share /= steps;
     return {shares};
@@ -281,14 +218,14 @@ struct Music {
 
   /// The input is a seed alone, or chords to begin with and what is asked: "60,64,67,72 steps=32 temperature=0.9".
   static std::string answer(const Model& model, const Symbols&, const std::string& input, const std::string& out) {
-    const Request request(input);
+    const MusicRequest request(input);
     check_output("run", out);
     Rng rng{static_cast<std::uint64_t>(request.seed)};
     const auto piece = model.generate(request.first, static_cast<Index>(request.steps), request.temperature, rng);
     if (!out.empty()) write_midi(out, piece, {.steps_per_minute = request.tempo});
     return text_of(piece);
   }
-  /// Four voices that go round I, vi, IV, V in some key, each chord once or twice by turns of the piece.
+  /// Four voices that go round I, vi, IV, V in some key.
   static void synthesize(const std::string& path, Index count, Rng& rng) {
     std::ofstream out(path);
     constexpr std::array<std::array<int, 4>, 4> cadence{

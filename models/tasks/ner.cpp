@@ -40,7 +40,7 @@ std::string shape_of(const std::string& word) {
 }
 
 struct NerOptions {
-  FitOptions fit{.epochs = 10, .batch = 32, .rate = 2e-3};
+  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3};
   Index words = 100, characters = 30, spelling = 30, hidden = 128, layers = 1;
   double dropout = 0.5, unknown = 0.5;
   static void fields(auto& o, auto&& f) {
@@ -159,7 +159,8 @@ struct Ner {
     for (TaggedSentence& s : read_conll(files, bad)) sentences.push_back({std::move(s), {}, {}, {}, {}});
     return sentences;
   }
-  static Symbols learn(const std::vector<Sentence>& sentences, const Options&) {
+  static Symbols learn(const std::vector<Sentence>& sentences, const Options& o) {
+    require<ValueError>(o.unknown >= 0 && o.unknown <= 1, "ner: --unknown {} is not in 0 .. 1", o.unknown);
     SymbolCounts words, characters, shapes, tags{{"O", 1}};
     for (const Sentence& s : sentences) {
       for (const std::string& token : s.tokens) {

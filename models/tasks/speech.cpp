@@ -19,8 +19,8 @@ struct Utterance {
 };
 
 struct SpeechOptions {
-  FitOptions fit{.epochs = 30, .batch = 32, .rate = 3e-3, .clip = 5, .decay = 1e-2};
-  Index digits = 5, joins = 3;
+  FitOptions fit{.epochs = 20, .batch = 16, .rate = 2e-3, .decay = 1e-2};
+  Index digits = 5, joins = 2;
   std::string speaker;
   Index hidden = 96, layers = 2;
   double dropout = 0.3;
@@ -150,6 +150,8 @@ struct Speech {
   static std::vector<Utterance> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     require<ValueError>(o.digits >= 1 && o.digits <= 100, "speech: --digits {} is not in 1 .. 100", o.digits);
     require<ValueError>(o.joins >= 0 && o.joins <= 100, "speech: --joins {} is not in 0 .. 100", o.joins);
+    require<ValueError>(o.hidden > 0, "speech: --hidden {} is not positive", o.hidden);
+    require<ValueError>(o.warp >= 0 && o.warp <= 0.5, "speech: --warp {} is not in 0 .. 0.5", o.warp);
     auto speakers = read_recordings(files, 2 * 0.01 * stride, bad);
     std::vector<Utterance> utterances;
     Rng rng{static_cast<std::uint64_t>(o.fit.seed)};

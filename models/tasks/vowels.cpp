@@ -150,6 +150,8 @@ struct Vowels {
 
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     require<ValueError>(o.block > 0, "vowels: --block {} is not positive", o.block);
+    require<ValueError>(o.hidden > 0, "vowels: --hidden {} is not positive", o.hidden);
+    require<ValueError>(o.jitter >= 0 && o.jitter <= 100, "vowels: --jitter {} is not in 0 .. 100", o.jitter);
     std::vector<Vowel> all;
     for (const std::string& file : files) {
       std::vector<Vowel> vowels = read_utterances(file, bad);

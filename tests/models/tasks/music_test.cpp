@@ -87,6 +87,11 @@ TEST_CASE("music: lines that are no piece are named, or left out and counted") {
     skipping.skip_bad = true;
     CHECK(run.evaluate(skipping).at("examples") == 3);
   }
+  for (const char* option : {"layers", "hidden", "transpose"}) {
+    const TaskRun other("music");
+    other.set({{option, -1}});
+    CHECK_THROWS_AS(other.train(given(run.path("good"), {run.path("good")})), ValueError);
+  }
   run.write("empty", "");
   CHECK_THROWS_AS(run.evaluate(given(run.path("empty"))), FileError);
 }

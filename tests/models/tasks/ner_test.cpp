@@ -41,6 +41,8 @@ TEST_CASE("ner: types that were not there to be learnt count as missed, and no e
   run.write("bad", "a\tO\nb\n");
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("bad")}}),
                        (run.path("bad") + ":2: a token and a tag are expected").c_str(), FileError);
+  run.set({{"unknown", 1.5}});
+  CHECK_THROWS_AS(run.train({.data = {run.path("data")}}), ValueError);
   run.write("empty", "");
   CHECK_THROWS_AS(run.evaluate({.data = {run.path("empty")}}), FileError);
 }
