@@ -127,6 +127,9 @@ struct DnaModel {
   Index steps, context;
 
   DnaModel(const DnaOptions& o, const DnaSymbols& symbols, Rng& rng) : steps(o.steps), context(o.context) {
+    require<ValueError>(o.filters > 0 && o.window > 0 && o.hidden > 0,
+                        "train: --filters {}, --window {} and --hidden {} must be at least 1", o.filters, o.window,
+                        o.hidden);
     if (symbols.of_genome())
       genome.emplace(GenomeShape{o.filters, o.window, o.hidden, o.dropout}, rng);
     else

@@ -10,8 +10,8 @@ using namespace unroll;
 
 namespace {
 
-const nlohmann::json small = {{"digits", 3},  {"joins", 1},   {"epochs", 50}, {"batch", 8},
-                              {"rate", 0.01}, {"hidden", 24}, {"layers", 1},  {"dropout", 0.1}};
+const nlohmann::json small = {{"digits", 3},  {"joins", 2},  {"epochs", 20},   {"batch", 8},  {"rate", 0.01},
+                              {"hidden", 32}, {"layers", 1}, {"dropout", 0.1}, {"warp", 0.03}};
 
 }  // namespace
 
