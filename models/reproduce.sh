@@ -26,7 +26,7 @@ dna-genome dna --data dna/lambda_virus.fa
 translate-multi30k translate --data mt/multi30k/train.de.gz mt/multi30k/train.en.gz --valid mt/multi30k/val.de.gz mt/multi30k/val.en.gz
 translate-tatoeba translate --data mt/tatoeba_eng_fra_train.txt.gz
 video video --data video/jhmdb_pose_split1_train.csv.gz --folds 5
-ner-wikiann ner --data ner/wikiann_en_train.conll --valid ner/wikiann_en_dev.conll --epochs 10
+ner-wikiann ner --data ner/wikiann_en_train.conll --valid ner/wikiann_en_dev.conll
 ner-wnut ner --data ner/wnut17_train.conll --valid ner/wnut17_dev.conll
 END
 }
