@@ -14,13 +14,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Batches = std::vector<std::vector<Index>>;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void shuffle(auto& items, Rng& rng) {
-  for (std::size_t i = items.size(); i > 1; --i)
-    std::swap(items[i - 1], items[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
-}
-
 /// The examples in random order, cut into batches within which the lengths are alike.
 Batches draw_batches(std::span<const Index> lengths, Index batch, Rng& rng) {
   std::vector<Index> order(lengths.size());

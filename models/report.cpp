@@ -64,6 +64,10 @@ void Report::answer(const std::string& text, const Fields& fields) {
     print(stdout, text + "\n");
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 std::string duration_text(double seconds) {
   const auto whole = static_cast<long>(std::lround(std::max(0.0, seconds)));
   if (whole < 60) return fmt::format("{} s", whole);

@@ -38,6 +38,9 @@ class Report {
   std::chrono::steady_clock::time_point last_progress_{};
 };
 
+/// How long ago that was.
+double seconds_since(std::chrono::steady_clock::time_point start);
+
 /// Seconds as people read them: "45 s", "3 min 20 s".
 std::string duration_text(double seconds);
 

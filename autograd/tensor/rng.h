@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <utility>
 
 #include <unroll/autograd/tensor/tensor.h>
 
@@ -54,5 +55,12 @@ class Rng {
   }
   std::uint64_t seed_, position_;
 };
+
+/// Puts items in an order drawn at random, all orders being equally likely (Durstenfeld 1964).
+template <class Items>
+void shuffle(Items& items, Rng& rng) {
+  for (std::size_t i = items.size(); i > 1; --i)
+    std::swap(items[i - 1], items[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+}
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -35,28 +35,29 @@ AttentionMemory<T> AttentionMemory<T>::select(std::span<const Index> rows) const
 
 namespace detail {
 
+/// The first two axes exchanged, one of which is time; what lies behind the end of a row is zero.
+template <Real T>
+Var<T> exchanged(Var<T> x, std::span<const Index> lengths, bool time_first) {
+  const Shape shape = x.shape();
+  const Index time = shape[time_first ? 0 : 1], first = shape[0], second = shape[1];
+  const auto table = x.tape().template room<Index>(first * second);
+  for (Index i = 0; i < first; ++i)
+    for (Index j = 0; j < second; ++j) {
+      const Index t = time_first ? i : j, b = time_first ? j : i;
+      const bool valid = t < (lengths.empty() ? time : lengths[static_cast<std::size_t>(b)]);
+      table[static_cast<std::size_t>(j * first + i)] = valid ? i * second + j : -1;
+    }
+  return unroll::gather_rows(x, table, {second, first, shape[2]});
+}
+
 template <Real T>
 Var<T> batch_major(Var<T> sequence, std::span<const Index> lengths) {
-  const Shape shape = sequence.shape();
-  const Index time = shape[0], batch = shape[1];
-  const auto rows = sequence.tape().template room<Index>(time * batch);
-  for (Index b = 0; b < batch; ++b)
-    for (Index t = 0; t < time; ++t)
-      rows[static_cast<std::size_t>(b * time + t)] =
-          t < (lengths.empty() ? time : lengths[static_cast<std::size_t>(b)]) ? t * batch + b : -1;
-  return unroll::gather_rows(sequence, rows, {batch, time, shape[2]});
+  return exchanged(sequence, lengths, true);
 }
 
 template <Real T>
 Var<T> time_major(Var<T> rows, std::span<const Index> lengths) {
-  const Shape shape = rows.shape();
-  const Index batch = shape[0], time = shape[1];
-  const auto table = rows.tape().template room<Index>(time * batch);
-  for (Index b = 0; b < batch; ++b)
-    for (Index t = 0; t < time; ++t)
-      table[static_cast<std::size_t>(t * batch + b)] =
-          t < (lengths.empty() ? time : lengths[static_cast<std::size_t>(b)]) ? b * time + t : -1;
-  return unroll::gather_rows(rows, table, {time, batch, shape[2]});
+  return exchanged(rows, lengths, false);
 }
 
 template <Real T>

@@ -16,8 +16,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 /// Nats as people who model this kind of text read them.
 std::string quality(double nats, bool words) {
   return words ? fmt::format("perplexity {:.2f}", perplexity(nats))

@@ -93,9 +93,7 @@ struct PixelsModel {
     std::vector<Index> order(static_cast<std::size_t>(count));
     std::iota(order.begin(), order.end(), Index{0});
     Rng rng{784};
-    if (name == "permuted")
-      for (std::size_t i = order.size(); i > 1; --i)
-        std::swap(order[i - 1], order[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+    if (name == "permuted") shuffle(order, rng);
     return order;
   }
 

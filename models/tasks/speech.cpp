@@ -238,24 +238,20 @@ struct Speech {
   /// Each recording of a speaker on its own, and in strings with others of its block.
   static void add_utterances(std::vector<Recording>& recordings, const Options& o, Rng& rng,
                              std::vector<Utterance>& to) {
-    const auto shuffle = [&](auto& items) {
-      for (std::size_t i = items.size(); i > 1; --i)
-        std::swap(items[i - 1], items[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
-    };
     const auto add = [&](std::span<const Recording* const> parts, std::size_t block) {
       Utterance u{.text = {}, .speaker = parts[0]->speaker, .group = fmt::format("{} {}", parts[0]->speaker, block)};
       for (const Recording* part : parts) u.text += part->text;
       u.features = features_of(join(parts, rng));
       to.push_back(std::move(u));
     };
-    shuffle(recordings);
+    shuffle(recordings, rng);
     const auto size = static_cast<std::size_t>(o.digits > 1 ? 3 * o.digits : 1);
     for (std::size_t first = 0; first < recordings.size(); first += size) {
       std::vector<const Recording*> block;
       for (std::size_t i = first; i < std::min(first + size, recordings.size()); ++i) block.push_back(&recordings[i]);
       for (const Recording*& r : block) add({&r, 1}, first);
       for (Index k = 0; o.digits > 1 && k < o.joins; ++k) {
-        shuffle(block);
+        shuffle(block, rng);
         for (std::size_t at = 0; at + 1 < block.size();) {
           const auto many = static_cast<std::size_t>(2 + rng.below(o.digits - 1));
           const std::size_t parts = std::min(many, block.size() - at);

@@ -151,8 +151,7 @@ class SupervisedTask : public Task {
     require<ValueError>(parts > 1 && static_cast<Index>(groups.size()) >= parts,
                         "train: {} examples cannot be parted into {}", groups.size(), parts);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
-    for (std::size_t i = groups.size(); i > 1 && !ordered; --i)
-      std::swap(groups[i - 1], groups[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+    if (!ordered) shuffle(groups, rng);
     const auto count = static_cast<Index>(groups.size());
     const std::set<std::string> chosen(groups.begin() + k * count / parts, groups.begin() + (k + 1) * count / parts);
     Examples rest, part;

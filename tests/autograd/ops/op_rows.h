@@ -68,8 +68,7 @@ inline Arrays draw(const Row& row) {
   std::vector<Index> order(static_cast<std::size_t>(total));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
   Rng rng(3);
-  for (std::size_t i = order.size(); i > 1; --i)
-    std::swap(order[i - 1], order[static_cast<std::size_t>(rng.below(static_cast<Index>(i)))]);
+  shuffle(order, rng);
   Arrays result;
   for (std::size_t k = 0; k < row.shapes.size(); ++k) {
     const Domain& d = row.domain(k);
