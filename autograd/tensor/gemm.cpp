@@ -7,7 +7,8 @@
 
 // C is made in tiles that stay in registers while the depth goes by: R rows by V registers. B is read in panels of
 // V registers' width, whose rows lie one after the other (packed); of A one element at a time serves a whole row of
-// the tile, where it lies, or transposed first when it is to be transposed (Goto and van de Geijn 2008).
+// the tile, where it lies, or, when A is to be transposed, from a copy in which the R elements of a tile stand side by
+// side (Goto and van de Geijn 2008).
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -17,8 +18,8 @@ namespace {
 constexpr int panel_registers = 4;
 constexpr int rows_by_registers[] = {14, 12, 8, 6};
 #else
-constexpr int panel_registers = 2;
-constexpr int rows_by_registers[] = {8, 6};
+constexpr int panel_registers = 3;
+constexpr int rows_by_registers[] = {8, 6, 4};
 #endif
 constexpr int most_rows = rows_by_registers[0];
 
@@ -40,16 +41,28 @@ Index padded(Index cols) {
   return (cols + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
-/// Depth is cut into equal stretches.
-Index stretch_of(Index depth) {
-  const Index count = (depth + depth_block - 1) / depth_block;
-  return count == 0 ? 0 : (depth + count - 1) / count;
+/// A length cut into as few parts as there can be of at most `most`, and as even: the first `longer` are longer by one.
+struct Parts {
+  Index count, least, longer;
+
+  Parts(Index length, Index most)
+      : count((length + most - 1) / most),
+        least(count == 0 ? 0 : length / count),
+        longer(count == 0 ? 0 : length % count) {}
+
+  Index operator[](Index i) const { return least + (i < longer ? 1 : 0); }
+};
+
+/// Panels, in registers.
+template <Real T>
+Parts panels_of(Index cols) {
+  return {padded<T>(cols) / lanes<T>, panel_registers};
 }
 
 template <Real T>
 struct Tile {
   const T* a;
-  Index a_row;  // elements to the next row
+  Index a_row, a_step;  // elements to the next row, and to the next of the depth
   const T* b;
   Index b_row;
   T* c;
@@ -58,85 +71,130 @@ struct Tile {
   const T* bias;  // of the columns, or null
   bool load_c;
   const T* next;  // what will be needed soon: a line of it is fetched with each row of the depth
+  T* packed;      // where the panel is packed while it is read for the first time
 };
 
-template <Real T, int R, int V, bool Fetch>
+/// What a tile does beside its product.
+enum class Beside { nothing, fetch, pack };
+
+template <Real T, int R, int V, Beside Also>
 void compute(const Tile<T>& t) {
   constexpr Index w = lanes<T>;
+  const Index a_row = t.a_row, a_step = t.a_step, b_row = t.b_row, c_row = t.c_row, depth = t.depth;
+  T* const c = t.c;
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) __builtin_prefetch(t.c + r * t.c_row + v * w, 1);
+    for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * c_row + v * w, 1);
   Batch<T> sums[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sums[r][v] = Batch<T>(T(0));
-  const T *a = t.a, *b = t.b, *next = t.next;
-  for (Index k = 0; k < t.depth; ++k) {
+  const T *a = t.a, *b = t.b;
+  [[maybe_unused]] const T* next = t.next;
+  [[maybe_unused]] T* packed = t.packed;
+  for (Index k = 0; k < depth; ++k) {
     Batch<T> right[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) right[v] = Batch<T>::load_unaligned(b + v * w);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Batch<T> left(a[r * t.a_row]);
+      const Batch<T> left(a[r * a_row]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] = xsimd::fma(left, right[v], sums[r][v]);
     }
-    ++a;
-    b += t.b_row;
-    if constexpr (Fetch) {
+    a += a_step;
+    b += b_row;
+    if constexpr (Also == Beside::fetch) {
       __builtin_prefetch(next);
       next += line<T>;
+    }
+    if constexpr (Also == Beside::pack) {
+      constexpr Index ahead = 8;
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        right[v].store_unaligned(packed + v * w);
+        __builtin_prefetch(b + ahead * b_row + v * w);
+      }
+      packed += V * w;
+    }
+  }
+  if (t.load_c) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sums[r][v] += Batch<T>::load_unaligned(c + r * c_row + v * w);
+  }
+  if (const T* const bias = t.bias; bias != nullptr) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const auto row = Batch<T>::load_unaligned(bias + v * w);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r][v] += row;
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      T* const to = t.c + r * t.c_row + v * w;
-      if (t.load_c) sums[r][v] += Batch<T>::load_unaligned(to);
-      if (t.bias != nullptr) sums[r][v] += Batch<T>::load_unaligned(t.bias + v * w);
-      sums[r][v].store_unaligned(to);
-    }
+    for (int v = 0; v < V; ++v) sums[r][v].store_unaligned(c + r * c_row + v * w);
 }
 
 template <Real T>
 using Compute = void (*)(const Tile<T>&);
 
-/// compute<T, rows, registers, false> at [registers - 1][rows - 1], and of full panels that fetch at [panel_registers].
+/// compute<T, rows, registers, what else> at [what else][registers - 1][rows - 1]; only full panels fetch.
 template <Real T>
 constexpr auto tiles = [] {
-  std::array<std::array<Compute<T>, most_rows>, panel_registers + 1> table{};
-  const auto fill = [&]<std::size_t At, int V, bool Fetch>() {
+  std::array<std::array<std::array<Compute<T>, most_rows>, panel_registers>, 3> table{};
+  const auto fill = [&]<Beside Also, int V>() {
     [&]<int... R>(std::integer_sequence<int, R...>) {
-      ((table[At][static_cast<std::size_t>(R)] = &compute<T, R + 1, V, Fetch>), ...);
+      ((table[static_cast<std::size_t>(Also)][V - 1][static_cast<std::size_t>(R)] = &compute<T, R + 1, V, Also>), ...);
     }(std::make_integer_sequence<int, rows_by_registers[V - 1]>());
   };
   [&]<std::size_t... V>(std::index_sequence<V...>) {
-    (fill.template operator()<V, static_cast<int>(V) + 1, false>(), ...);
+    (fill.template operator()<Beside::nothing, static_cast<int>(V) + 1>(), ...);
+    (fill.template operator()<Beside::pack, static_cast<int>(V) + 1>(), ...);
   }(std::make_index_sequence<panel_registers>());
-  fill.template operator()<panel_registers, panel_registers, true>();
+  fill.template operator()<Beside::fetch, panel_registers>();
   return table;
 }();
 
-/// All rows of one panel over one stretch of the depth. Rows are spread evenly over the tiles.
+/// op(A) over a stretch of the depth, and how its rows are spread over tiles.
 template <Real T>
-void panel_rows(Tile<T> t, Index rows, Index cols) {
+struct Left {
+  const T* data;
+  Index stride;   // elements to the next row, where A lies
+  bool in_tiles;  // by pack_tiles
+  Parts rows;
+};
+
+/// Elements from one tile of `rows` to the next in what pack_tiles makes.
+template <Real T>
+Index tile_size(Index rows, Index depth) {
+  return rows * depth + lanes<T>;
+}
+
+/// All rows of one panel over one stretch of the depth.
+template <Real T>
+void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
   const Index width = padded<T>(cols);
   const auto registers = static_cast<std::size_t>(width / lanes<T>);
-  const Index most = rows_by_registers[registers - 1];
-  const Index count = (rows + most - 1) / most, least = rows / count, longer = rows % count;
   const T* const next = t.next;
   T* const c = t.c;
   const Index c_row = t.c_row;
   alignas(alignment) std::array<T, static_cast<std::size_t>(most_rows * panel<T>)> edge;
   alignas(alignment) std::array<T, static_cast<std::size_t>(panel<T>)> edge_bias;
   if (cols < width && t.bias != nullptr) t.bias = std::copy_n(t.bias, cols, edge_bias.data()) - cols;
-  for (Index i = 0, r = 0; i < count; ++i) {
-    const Index here = least + (i < longer ? 1 : 0);
+  t.a = a.data;
+  t.a_row = a.in_tiles ? 1 : a.stride;
+  for (Index i = 0, r = 0; i < a.rows.count; ++i) {
+    const Index here = a.rows[i];
+    t.a_step = a.in_tiles ? here : 1;
     // The first tiles share the next panel between them.
-    const bool fetch = next != nullptr && width == panel<T> && i < panel<T> / line<T>;
+    const bool fetch = next != nullptr && width == panel<T> && i < (panel<T> + line<T> - 1) / line<T>;
+    const bool pack = i == 0 && t.packed != nullptr;
     t.next = next + (fetch ? i * t.depth * line<T> : 0);
-    const Compute<T> run = tiles<T>[fetch ? panel_registers : registers - 1][static_cast<std::size_t>(here - 1)];
+    const auto also = static_cast<std::size_t>(pack ? Beside::pack : fetch ? Beside::fetch : Beside::nothing);
+    const Compute<T> run = tiles<T>[also][registers - 1][static_cast<std::size_t>(here - 1)];
     if (cols == width) {
       t.c = c + r * c_row;
       run(t);
@@ -148,8 +206,12 @@ void panel_rows(Tile<T> t, Index rows, Index cols) {
       run(t);
       for (Index k = 0; k < here; ++k) std::copy_n(edge.data() + k * width, cols, c + (r + k) * c_row);
     }
+    if (pack) {
+      t.b = t.packed;
+      t.b_row = width;
+    }
     r += here;
-    t.a += here * t.a_row;
+    t.a += a.in_tiles ? tile_size<T>(here, t.depth) : here * a.stride;
   }
 }
 
@@ -210,22 +272,42 @@ void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index dep
     for (Index i = 0; i < depth; ++i) std::fill_n(to + i * width + cols, width - cols, T(0));
 }
 
+/// Rows of `from` are the depth; of each, the elements of a tile go side by side into that tile's part of `to`. Whole
+/// registers are written: what is too much is overwritten by the next row, or lies between the tiles.
+template <Real T>
+void pack_tiles(View<const T> from, const Parts& rows, T* to) {
+  constexpr Index at_once = 16;  // rows that stay in the first-level cache while the tiles go by
+  for (Index first = 0; first < from.rows; first += at_once) {
+    const Index last = std::min(first + at_once, from.rows);
+    T* tile = to;
+    for (Index i = 0, r = 0; i < rows.count; ++i) {
+      const Index here = rows[i], written = padded<T>(here);
+      for (Index k = first; k < last; ++k) {
+        const T* const row = from.row(k) + r;
+        T* const side = tile + k * here;
+        if (r + written <= from.cols)
+          for (Index j = 0; j < written; j += lanes<T>) Batch<T>::load_unaligned(row + j).store_unaligned(side + j);
+        else
+          std::copy_n(row, here, side);
+      }
+      r += here;
+      tile += tile_size<T>(here, from.rows);
+    }
+  }
+}
+
 template <Real T>
 T* allocate(Index count) {
   return static_cast<T*>(::operator new[](static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{alignment}));
 }
 
-template <Real T>
-void fill_zero(View<T> c) {
-  for (Index r = 0; r < c.rows; ++r) std::fill_n(c.row(r), c.cols, T(0));
-}
-
-/// A panel over a stretch of the depth, and the one after it if it should be fetched.
+/// A panel over a stretch of the depth; the one after it if it should be fetched; where to pack it if it should be.
 template <Real T>
 struct Panel {
   const T* rows;
   Index row;
   const T* next = nullptr;
+  T* packed = nullptr;
 };
 
 /// The product, with panels of B from `panel_of(first column, columns, first of the depth, depth)`.
@@ -237,23 +319,26 @@ void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumula
       if (!accumulate) std::fill_n(c.row(r), c.cols, T(0));
       if (bias != nullptr) simd::add_scaled(T(1), bias, c.row(r), c.cols);
     }
-  const Index stretch = stretch_of(depth);
-  static thread_local std::vector<T> transposed;
-  if (ta == Trans::yes) transposed.resize(static_cast<std::size_t>(row_block * depth_block));
+  if (c.cols == 0) return;
+  const Parts panels = panels_of<T>(c.cols);
+  const Parts stretches(depth, depth_block);
+  static thread_local std::vector<T> packed_left;
   for (Index m = 0; m < c.rows; m += row_block)
-    for (Index k = 0; k < depth; k += stretch) {
-      const Index rows = std::min(row_block, c.rows - m), here = std::min(stretch, depth - k);
-      View<const T> left{a.row(m) + k, rows, here, a.stride};
+    for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
+      const Index rows = std::min(row_block, c.rows - m), here = stretches[s];
+      Left<T> left{a.row(m) + k, a.stride, false, Parts(rows, rows_by_registers[panels[0] - 1])};
       if (ta == Trans::yes) {
-        transpose<T>({a.row(k) + m, here, rows, a.stride}, transposed.data(), here);
-        left = {transposed.data(), rows, here, here};
+        packed_left.resize(static_cast<std::size_t>(row_block * (depth_block + lanes<T>)));
+        pack_tiles<T>({a.row(k) + m, here, rows, a.stride}, left.rows, packed_left.data());
+        left.data = packed_left.data();
+        left.in_tiles = true;
       }
-      for (Index n = 0; n < c.cols; n += panel<T>) {
-        const Index cols = std::min(panel<T>, c.cols - n);
+      for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>) {
+        const Index cols = std::min(panels[p] * lanes<T>, c.cols - n);
         const Panel<T> b = panel_of(n, cols, k, here);
-        panel_rows<T>({left.data, left.stride, b.rows, b.row, c.row(m) + n, c.stride, here,
-                       bias == nullptr || k > 0 ? nullptr : bias + n, accumulate || k > 0, b.next},
-                      rows, cols);
+        panel_rows<T>({nullptr, 0, 0, b.rows, b.row, c.row(m) + n, c.stride, here,
+                       bias == nullptr || k > 0 ? nullptr : bias + n, accumulate || k > 0, b.next, b.packed},
+                      left, cols);
       }
     }
 }
@@ -277,7 +362,8 @@ void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool 
   alignas(alignment) T packed[depth_block * panel<T>];
   multiply<T>(ta, a, c, bias, accumulate, [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
     // A few rows read B once, where it lies.
-    if (tb == Trans::no && c.rows <= most_rows && cols % lanes<T> == 0) return {b.row(k) + n, b.stride};
+    if (tb == Trans::no && cols % lanes<T> == 0)
+      return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
     pack(tb, b, n, cols, k, depth, packed);
     return {packed, padded<T>(cols)};
   });
@@ -307,8 +393,9 @@ void Packed<T>::assign(Trans tb, View<const T> b) {
     data_.reset(allocate<T>(size));
     capacity_ = size;
   }
-  for (Index n = 0; n < cols_; n += panel<T>)
-    pack(tb, b, n, std::min(panel<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
+  const Parts panels = panels_of<T>(cols_);
+  for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>)
+    pack(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
 }
 
 template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);
