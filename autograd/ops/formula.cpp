@@ -17,7 +17,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, 
   Rows rows;
   if (flat) {
     rows.cols = shape.size();
-    rows.flat = true;
+    for (Walk<T>& w : walks) w.steps[0] = shape.cols();
     return rows;
   }
   rows.rows = shape.rows();
@@ -28,6 +28,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, 
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     const Node<T>& n = tape.node(leaves[i].index());
     walks[i].is_vector = n.shape.cols() == rows.cols;
+    rows.vectors = rows.vectors && walks[i].is_vector;
     walks[i].steps.fill(0);
     Index step = n.stride;
     const int missing = shape.rank() - n.shape.rank();

@@ -53,8 +53,8 @@ struct Leaf : FormulaOf<Leaf<T>> {
     return c.template load<I>();
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
-    return {c.template load<I>()};
+  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+    t.y = c.template load<I>();
   }
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>&, const V& dy) const {
@@ -83,8 +83,8 @@ struct Number : FormulaOf<Number<T>> {
     return V(number);
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] Trace<V> trace(const Cursor&) const {
-    return {V(number)};
+  [[gnu::always_inline]] void trace(const Cursor&, Trace<V>& t) const {
+    t.y = V(number);
   }
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void sweep(Cursor&, const Trace<V>&, const V&) const {}
@@ -114,9 +114,9 @@ struct Unary : FormulaOf<Unary<F, A>> {
     return f.forward(a.template eval<I, V>(c));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
-    const auto ta = a.template trace<I, V>(c);
-    return {f.forward(ta.y), ta};
+  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+    a.template trace<I, V>(c, t.a);
+    t.y = f.forward(t.a.y);
   }
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>& t, const V& dy) const {
@@ -158,10 +158,10 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
     return f.forward(a.template eval<I, V>(c), b.template eval<I + A::leaves, V>(c));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] Trace<V> trace(const Cursor& c) const {
-    const auto ta = a.template trace<I, V>(c);
-    const auto tb = b.template trace<I + A::leaves, V>(c);
-    return {f.forward(ta.y, tb.y), ta, tb};
+  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+    a.template trace<I, V>(c, t.a);
+    b.template trace<I + A::leaves, V>(c, t.b);
+    t.y = f.forward(t.a.y, t.b.y);
   }
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void sweep(Cursor& c, const Trace<V>& t, const V& dy) const {
@@ -225,11 +225,11 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
                      c.template eval<I + A::leaves + B::leaves, V>(cursor));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] Trace<V> trace(const Cursor& cursor) const {
-    const auto ta = a.template trace<I, V>(cursor);
-    const auto tb = b.template trace<I + A::leaves, V>(cursor);
-    const auto tc = c.template trace<I + A::leaves + B::leaves, V>(cursor);
-    return {f.forward(ta.y, tb.y, tc.y), ta, tb, tc};
+  [[gnu::always_inline]] void trace(const Cursor& cursor, Trace<V>& t) const {
+    a.template trace<I, V>(cursor, t.a);
+    b.template trace<I + A::leaves, V>(cursor, t.b);
+    c.template trace<I + A::leaves + B::leaves, V>(cursor, t.c);
+    t.y = f.forward(t.a.y, t.b.y, t.c.y);
   }
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void sweep(Cursor& cursor, const Trace<V>& t, const V& dy) const {
@@ -266,12 +266,12 @@ struct Walk {
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
 };
 
-/// The rows of the result; `flat` when all leaves lie as the result does, which is then one long row.
+/// The rows of the result: one long one when all leaves lie as the result does; their first step is then still a row's.
 struct Rows {
   Index rows = 1, cols = 1;
   int axes = 0;
   std::array<Index, Shape::max_rank> extents{};
-  bool flat = false;
+  bool vectors = true;  // no leaf serves a row with one element
 };
 
 /// Classifies the leaves of a formula against the shape of its result, once per kernel call.
@@ -296,7 +296,7 @@ void next_row(const Rows& rows, std::array<Index, Shape::max_rank>& at, std::spa
 }
 
 /// One register of every leaf, at column `j`.
-template <Real T, int N, bool Flat>
+template <Real T, int N, bool Vectors>
 struct Cursor {
   std::span<Walk<T>> walks;
   Batch<T>* sums = nullptr;  // of leaves that are no vectors
@@ -305,7 +305,7 @@ struct Cursor {
   template <int I>
   [[gnu::always_inline]] Batch<T> load() const {
     const Walk<T>& w = walks[I];
-    if constexpr (!Flat)
+    if constexpr (!Vectors)
       if (!w.is_vector) return Batch<T>(*w.value);
     return Batch<T>::load_unaligned(w.value + j);
   }
@@ -313,7 +313,7 @@ struct Cursor {
   [[gnu::always_inline]] void add(const Batch<T>& d) {
     const Walk<T>& w = walks[I];
     if (w.grad == nullptr) return;
-    if constexpr (!Flat)
+    if constexpr (!Vectors)
       if (!w.is_vector) {
         sums[I] += d;
         return;
@@ -355,9 +355,9 @@ template <class E, Real T, int N>
 }
 
 // Rules are inlined into these loops whatever their size: a call would spill every register.
-template <bool Flat, class E, Real T, int N>
+template <bool Vectors, class E, Real T, int N>
 [[gnu::flatten]] void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
-  Cursor<T, N, Flat> cursor{walks};
+  Cursor<T, N, Vectors> cursor{walks};
   for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
     e.template eval<0, Batch<T>>(cursor).store_unaligned(y + cursor.j);
   if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y);
@@ -369,21 +369,23 @@ template <class E, Real T, int N>
   Cursor<T, N, true> cursor{tail.walks};
   std::array<T, Tail<T, N>::width> d{};
   std::copy_n(dy + j, count, d.begin());
-  const auto trace = e.template trace<0, Batch<T>>(cursor);
+  typename E::template Trace<Batch<T>> trace;
+  e.template trace<0, Batch<T>>(cursor, trace);
   e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(d.data()));
   tail.add_to(row, j, count);
 }
 
-template <bool Flat, class E, Real T, int N>
+template <bool Vectors, class E, Real T, int N>
 [[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols) {
   std::array<Batch<T>, N> sums;
-  if constexpr (!Flat) sums.fill(Batch<T>(T(0)));
-  Cursor<T, N, Flat> cursor{walks, sums.data()};
+  if constexpr (!Vectors) sums.fill(Batch<T>(T(0)));
+  Cursor<T, N, Vectors> cursor{walks, sums.data()};
   for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>) {
-    const auto trace = e.template trace<0, Batch<T>>(cursor);
+    typename E::template Trace<Batch<T>> trace;
+    e.template trace<0, Batch<T>>(cursor, trace);
     e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(dy + cursor.j));
   }
-  if constexpr (!Flat)
+  if constexpr (!Vectors)
     for (std::size_t i = 0; i < N; ++i)
       if (!walks[i].is_vector && walks[i].grad != nullptr) *walks[i].grad += simd::total(sums[i]);
   if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, dy);
@@ -414,7 +416,8 @@ void single_backward(const E& e, std::span<const Var<T>> leaves, T dy) {
   std::array<Batch<T>, N> sums;
   sums.fill(Batch<T>(T(0)));
   Cursor<T, N, false> cursor{walks, sums.data()};
-  const auto trace = e.template trace<0, Batch<T>>(cursor);
+  typename E::template Trace<Batch<T>> trace;
+  e.template trace<0, Batch<T>>(cursor, trace);
   e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>(dy));
   for (std::size_t i = 0; i < N; ++i)
     if (walks[i].grad != nullptr) *walks[i].grad += sums[i].get(0);
@@ -457,10 +460,10 @@ struct FormulaRule {
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
     const FlushDenormals no_denormals;
-    if (rows.flat) return row_forward<true, E, T, leaves>(e, walks, out.data, out.size());
+    const auto row = rows.vectors ? &row_forward<true, E, T, leaves> : &row_forward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
-      row_forward<false, E, T, leaves>(e, walks, out.data + r * out.stride, rows.cols);
+      row(e, walks, out.data + r * out.stride, rows.cols);
       next_row<T>(rows, at, walks);
     }
   }
@@ -472,11 +475,10 @@ struct FormulaRule {
       const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
       std::vector<T> values;
       std::array<Index, Shape::max_rank> at{};
-      for (Index r = 0; r < (rows.flat ? 1 : rows.rows); ++r) {
-        const Index cols = rows.flat ? y.shape().size() : rows.cols;
-        for (Element<T> element{walks}; element.j < cols; ++element.j)
+      for (Index r = 0; r < rows.rows; ++r) {
+        for (Element<T> element{walks}; element.j < rows.cols; ++element.j)
           values.push_back(gate.template eval<I, T>(element));
-        if (!rows.flat) next_row<T>(rows, at, walks);
+        next_row<T>(rows, at, walks);
       }
       watcher.gate(gate.f.gate, values);
     });
@@ -488,10 +490,10 @@ struct FormulaRule {
     if (dy.size() == 1) return single_backward<E, T, leaves>(self.e, vars, *dy.data);
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, true);
-    if (rows.flat) return row_backward<true, E, T, leaves>(self.e, walks, dy.data, dy.size());
+    const auto row = rows.vectors ? &row_backward<true, E, T, leaves> : &row_backward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
-      row_backward<false, E, T, leaves>(self.e, walks, dy.data + r * dy.stride, rows.cols);
+      row(self.e, walks, dy.data + r * dy.stride, rows.cols);
       next_row<T>(rows, at, walks);
     }
   }

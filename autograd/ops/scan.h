@@ -42,7 +42,7 @@ struct ScanRule {
     for (std::size_t i = 0; i < leaves; ++i)
       if (vars[i].index() == start.index()) vars[i] = y, is_last[i] = true;
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(tape, y.shape(), vars, walks, backward);
+    lay_out<T>(tape, y.shape(), vars, walks, backward);
     const auto at_first = walks;
     const View<const T> first = values(start), h = values(y);
     const View<T> to_first = backward && tape.wanted(start.index()) ? gradient(start) : View<T>{};
@@ -52,7 +52,7 @@ struct ScanRule {
       for (Index i = 0; i < steps.alive[t]; ++i) {
         const Index r = steps.offsets[t] + i;
         for (std::size_t l = 0; l < leaves; ++l) {
-          const Index move = r * (rows.flat ? h.cols : at_first[l].steps[0]);
+          const Index move = r * at_first[l].steps[0];
           if (!is_last[l]) {
             walks[l].value = at_first[l].value + move;
             if (at_first[l].grad != nullptr) walks[l].grad = at_first[l].grad + move;
