@@ -1,7 +1,7 @@
 #include <unroll/autograd/ops/ctc.h>
 
+#include <unroll/autograd/ops/line_sum.h>
 #include <unroll/autograd/ops/record.h>
-#include <unroll/autograd/tensor/exponential.h>
 #include <unroll/autograd/tensor/simd.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
@@ -150,10 +150,9 @@ struct CtcLoss {
 
 template <Real T>
 void log_softmax_row(const T* x, T* y, Index n) {
-  const T largest = simd::max(x, n);
-  simd::map(x, y, n, [=](auto v) { return math::exp(v - decltype(v)(largest)); });
-  const T lse = largest + std::log(simd::sum(y, n));
-  simd::map(x, y, n, [=](auto v) { return v - decltype(v)(lse); });
+  LineSum<T> line = line_sum(x, n);
+  line.log_total += line.largest - line.largest;  // a row with an infinity is NaN throughout
+  simd::map(x, y, n, [=](auto v) { return line.log_share(v); });
 }
 
 template <Real T>

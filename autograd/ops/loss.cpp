@@ -1,38 +1,10 @@
 #include <unroll/autograd/ops/loss.h>
 
-#include <unroll/autograd/tensor/exponential.h>
+#include <unroll/autograd/ops/line_sum.h>
 #include <unroll/autograd/tensor/gemm.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
-
-/// The sum of exp(x - largest); each term goes to `to` if that is not null, which may be x.
-template <Real T>
-T sum_of_exponentials(const T* x, Index n, T largest, T* to) {
-  Batch<T> partial(T(0));
-  Index i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    const Batch<T> e = math::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
-    if (to != nullptr) e.store_unaligned(to + i);
-    partial += e;
-  }
-  if (i < n) {
-    std::array<T, static_cast<std::size_t>(lanes<T>)> rest;
-    rest.fill(-std::numeric_limits<T>::infinity());
-    std::copy(x + i, x + n, rest.begin());
-    const Batch<T> e = math::exp(Batch<T>::load_unaligned(rest.data()) - Batch<T>(largest));
-    partial += e;
-    e.store_unaligned(rest.data());
-    if (to != nullptr) std::copy_n(rest.begin(), n - i, to + i);
-  }
-  return simd::total(partial);
-}
-
-template <Real T>
-T row_logsumexp(const T* x, Index n) {
-  const T largest = simd::max(x, n);
-  return std::isfinite(largest) ? largest + std::log(sum_of_exponentials<T>(x, n, largest, nullptr)) : largest;
-}
 
 /// How much each class of each row counts, and how a row of logits gives loss and gradient.
 template <Real T>
@@ -142,7 +114,8 @@ struct CrossEntropy {
     const View<const T> x = values(logits);
     Losses<T> losses{targets, result(y).data};
     for (Index r = 0; r < x.rows; ++r)
-      losses.add(r, targets.counts(r) ? targets.loss(x.row(r), x.cols, r, row_logsumexp(x.row(r), x.cols)) : T(0));
+      losses.add(
+          r, targets.counts(r) ? targets.loss(x.row(r), x.cols, r, line_sum<T>(x.row(r), x.cols).logsumexp()) : T(0));
     losses.finish();
   }
   void backward(Var<T> y) const {
@@ -204,9 +177,9 @@ struct LinearCrossEntropy {
         if (!kept.empty())
           losses.add(first + r, differentiate(x.row(r), classes, first + r, targets.scale));
         else
-          losses.add(first + r, targets.counts(first + r)
-                                    ? targets.loss(x.row(r), classes, first + r, row_logsumexp<T>(x.row(r), classes))
-                                    : T(0));
+          losses.add(first + r, targets.counts(first + r) ? targets.loss(x.row(r), classes, first + r,
+                                                                         line_sum<T>(x.row(r), classes).logsumexp())
+                                                          : T(0));
     }
     losses.finish();
   }

@@ -1,5 +1,6 @@
 #include <unroll/autograd/ops/elementwise.h>
 #include <unroll/autograd/ops/layout.h>
+#include <unroll/autograd/ops/line_sum.h>
 #include <unroll/autograd/ops/reduce.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
@@ -21,6 +22,39 @@ struct Fold {
       for (Index i = 0; i < inner; ++i) f(o * count * inner + i, o * inner + i);
   }
 };
+
+/// A row of this thread's own memory, one for each `Which`.
+template <int Which, Real T>
+T* scratch(Index n) {
+  static thread_local std::vector<T> row;
+  row.resize(static_cast<std::size_t>(n));
+  return row.data();
+}
+
+/// A line as a row: where it lies, or copied together.
+template <int Which, Real T>
+const T* gather(const T* x, const Fold& fold, Index start) {
+  if (fold.inner == 1) return x + start;
+  T* const row = scratch<Which, T>(fold.count);
+  for (Index k = 0; k < fold.count; ++k) row[k] = x[start + k * fold.inner];
+  return row;
+}
+
+/// The line of y that starts at `start` = f(v) of the elements of a row.
+template <Real T, class F>
+void map_line(const T* x, T* y, const Fold& fold, Index start, F f) {
+  if (fold.inner == 1) return simd::map(x, y + start, fold.count, f);
+  T* const row = scratch<2, T>(fold.count);
+  simd::map(x, row, fold.count, f);
+  for (Index k = 0; k < fold.count; ++k) y[start + k * fold.inner] = row[k];
+}
+
+/// The line of y that starts at `start` += a x
+template <Real T>
+void add_to_line(T a, const T* x, T* y, const Fold& fold, Index start) {
+  if (fold.inner == 1) return simd::add_scaled(a, x, y + start, fold.count);
+  for (Index k = 0; k < fold.count; ++k) y[start + k * fold.inner] = std::fma(a, x[k], y[start + k * fold.inner]);
+}
 
 template <Real T>
 struct Sum {
@@ -62,6 +96,11 @@ struct SumAxis {
   void backward(Var<T> y) const {
     const T* const dy = gradient(y).data;
     T* const dx = gradient(x).data;
+    if (fold.inner == 1) {
+      for (Index o = 0; o < fold.outer; ++o)
+        for (Index k = 0; k < fold.count; ++k) dx[o * fold.count + k] += dy[o];
+      return;
+    }
     for (Index o = 0; o < fold.outer; ++o)
       for (Index k = 0; k < fold.count; ++k)
         simd::add_scaled(T(1), dy + o * fold.inner, dx + (o * fold.count + k) * fold.inner, fold.inner);
@@ -100,11 +139,10 @@ struct MaxAxis {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index out) {
+      const T* const line = gather<0>(from, fold, start);
+      const T largest = simd::max(line, fold.count);
       Index best = 0;
-      for (Index k = 1; k < fold.count; ++k) {
-        const T v = from[start + k * fold.inner], m = from[start + best * fold.inner];
-        if (v > m || (v != v && m == m)) best = k;
-      }
+      while (!(line[best] == largest || (largest != largest && line[best] != line[best]))) ++best;
       at[static_cast<std::size_t>(out)] = start + best * fold.inner;
       to[out] = from[start + best * fold.inner];
     });
@@ -116,30 +154,6 @@ struct MaxAxis {
   }
 };
 
-/// The largest element of one line and the log of the sum of e^(v - largest). Apart, because their sum has rounded away
-/// what softmax needs when the largest is large.
-template <Real T>
-struct LineSum {
-  T largest, log_total;
-  T logsumexp() const { return largest + log_total; }
-  T log_share(T x) const { return (x - largest) - log_total; }
-};
-
-/// -infinity and 0 when every element is -infinity.
-template <Real T>
-LineSum<T> line_sum(const T* from, Index count, Index step) {
-  T largest = -std::numeric_limits<T>::infinity();
-  for (Index k = 0; k < count; ++k) largest = math::max(largest, from[k * step]);
-  if (!std::isfinite(largest)) {
-    for (Index k = 0; k < count; ++k)
-      if (from[k * step] != from[k * step]) return {from[k * step], 0};
-    return {largest, 0};
-  }
-  T total = 0;
-  for (Index k = 0; k < count; ++k) total += std::exp(from[k * step] - largest);
-  return {largest, std::log(total)};
-}
-
 template <Real T>
 struct LogSumExp {
   static constexpr const char* name = "logsumexp";
@@ -150,7 +164,7 @@ struct LogSumExp {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line(
-        [&](Index start, Index out) { to[out] = line_sum(from + start, fold.count, fold.inner).logsumexp(); });
+        [&](Index start, Index out) { to[out] = line_sum(gather<0>(from, fold, start), fold.count).logsumexp(); });
   }
   void backward(Var<T> y) const {
     const T* const from = values(x).data;
@@ -159,8 +173,11 @@ struct LogSumExp {
     T* const dx = gradient(x).data;
     fold.for_each_line([&](Index start, Index out) {
       if (to[out] == -std::numeric_limits<T>::infinity()) return;  // no element has any weight
-      for (Index k = 0; k < fold.count; ++k)
-        dx[start + k * fold.inner] += dy[out] * std::exp(from[start + k * fold.inner] - to[out]);
+      T* const shares = scratch<2, T>(fold.count);
+      const T lse = to[out];
+      simd::map(gather<0>(from, fold, start), shares, fold.count,
+                [=](auto v) { return math::exp(v - decltype(v)(lse)); });
+      add_to_line(dy[out], shares, dx, fold, start);
     });
   }
 };
@@ -175,9 +192,9 @@ struct Softmax {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index) {
-      const LineSum<T> line = line_sum(from + start, fold.count, fold.inner);
-      for (Index k = 0; k < fold.count; ++k)
-        to[start + k * fold.inner] = std::exp(line.log_share(from[start + k * fold.inner]));
+      const T* const logits = gather<0>(from, fold, start);
+      const LineSum<T> line = line_sum(logits, fold.count);
+      map_line(logits, to, fold, start, [=](auto v) { return math::exp(line.log_share(v)); });
     });
   }
   void backward(Var<T> y) const {
@@ -185,10 +202,11 @@ struct Softmax {
     const T* const dy = gradient(y).data;
     T* const dx = gradient(x).data;
     fold.for_each_line([&](Index start, Index) {
-      T mean = 0;
-      for (Index k = 0; k < fold.count; ++k) mean += p[start + k * fold.inner] * dy[start + k * fold.inner];
-      for (Index k = 0; k < fold.count; ++k)
-        dx[start + k * fold.inner] += p[start + k * fold.inner] * (dy[start + k * fold.inner] - mean);
+      const T *const share = gather<0>(p, fold, start), *const d = gather<1>(dy, fold, start);
+      T* const d_logits = scratch<2, T>(fold.count);
+      const T mean = simd::dot(share, d, fold.count);
+      for (Index k = 0; k < fold.count; ++k) d_logits[k] = share[k] * (d[k] - mean);
+      add_to_line(T(1), d_logits, dx, fold, start);
     });
   }
 };
@@ -203,8 +221,9 @@ struct LogSoftmax {
     const T* const from = values(x).data;
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index) {
-      const LineSum<T> line = line_sum(from + start, fold.count, fold.inner);
-      for (Index k = 0; k < fold.count; ++k) to[start + k * fold.inner] = line.log_share(from[start + k * fold.inner]);
+      const T* const logits = gather<0>(from, fold, start);
+      const LineSum<T> line = line_sum(logits, fold.count);
+      map_line(logits, to, fold, start, [=](auto v) { return line.log_share(v); });
     });
   }
   void backward(Var<T> y) const {
@@ -212,10 +231,12 @@ struct LogSoftmax {
     const T* const dy = gradient(y).data;
     T* const dx = gradient(x).data;
     fold.for_each_line([&](Index start, Index) {
-      T total = 0;
-      for (Index k = 0; k < fold.count; ++k) total += dy[start + k * fold.inner];
-      for (Index k = 0; k < fold.count; ++k)
-        dx[start + k * fold.inner] += dy[start + k * fold.inner] - std::exp(log_p[start + k * fold.inner]) * total;
+      const T* const d = gather<1>(dy, fold, start);
+      T* const d_logits = scratch<2, T>(fold.count);
+      const T total = simd::sum(d, fold.count);
+      simd::map(gather<0>(log_p, fold, start), d_logits, fold.count, [](auto v) { return math::exp(v); });
+      for (Index k = 0; k < fold.count; ++k) d_logits[k] = d[k] - d_logits[k] * total;
+      add_to_line(T(1), d_logits, dx, fold, start);
     });
   }
 };
