@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <unroll/autograd/tensor/simd.h>
+
 namespace unroll::inline UNROLL_ISA::init {
 namespace {
 
@@ -52,14 +54,9 @@ Tensor<T> orthogonal(const Shape& shape, Rng& rng, Index gates) {
       for (double& e : v) e = rng.normal();
       double norm = 0;
       for (int pass = 0; pass < 2; ++pass) {
-        for (const auto& b : basis) {
-          double dot = 0;
-          for (std::size_t i = 0; i < v.size(); ++i) dot += v[i] * b[i];
-          for (std::size_t i = 0; i < v.size(); ++i) v[i] -= dot * b[i];
-        }
-        norm = 0;
-        for (const double e : v) norm += e * e;
-        norm = std::sqrt(norm);
+        for (const auto& b : basis)
+          simd::add_scaled(-simd::dot(v.data(), b.data(), length), b.data(), v.data(), length);
+        norm = std::sqrt(simd::dot(v.data(), v.data(), length));
         for (double& e : v) e /= norm;
       }
       if (std::isfinite(norm) && norm > 1e-8) basis.push_back(std::move(v));
