@@ -6,8 +6,8 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// A model file that also holds where training stands: the optimizer's arrays and the recurrent state, as entries under
-/// "train/", next to the parameters under their own names.
+/// A model file that also holds where training stands: the optimizer's arrays, the recurrent state and the best
+/// parameters so far, as entries under "train/", next to the parameters under their own names.
 class Checkpoint {
  public:
   Metadata metadata;
@@ -15,6 +15,12 @@ class Checkpoint {
   template <class M>
   void put_model(const M& model) {
     for_each_parameter(model, [&](const std::string& path, const auto& p) { file_.put(path, p.value()); });
+  }
+  /// What the parameters were at their best, in the order of for_each_parameter.
+  template <class M, Real T>
+  void put_best(const M& model, const std::vector<Tensor<T>>& best) {
+    std::size_t i = 0;
+    for_each_parameter(model, [&](const std::string& path, const auto&) { file_.put(best_prefix + path, best[i++]); });
   }
   template <Real T, class Method>
   void put_optimizer(Optimizer<T, Method>& optimizer) {
@@ -37,6 +43,14 @@ class Checkpoint {
     for (const auto& [name, tensor] : state.tensors) *tensor = fitting<T>(training_prefix + name, shape_of(*tensor));
     *state.steps = steps;
   }
+  template <Real T, class M>
+  std::vector<Tensor<T>> get_best(const M& model) const {
+    std::vector<Tensor<T>> best;
+    for_each_parameter(model, [&](const std::string& path, const auto& p) {
+      best.push_back(fitting<T>(best_prefix + path, p.shape()));
+    });
+    return best;
+  }
   template <class State>
   void get_state(const std::string& name, State& state) const {
     int k = 0;
@@ -46,6 +60,8 @@ class Checkpoint {
   }
 
  private:
+  static constexpr const char* best_prefix = "train/best/";
+
   template <Real T>
   Tensor<T> fitting(const std::string& name, const Shape& shape) const {
     Tensor<T> tensor = file_.get<T>(name);

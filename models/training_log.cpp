@@ -57,18 +57,18 @@ constexpr int event_wall_time = 1, event_step = 2, event_file_version = 3, event
 
 }  // namespace
 
-TrainingLog::TrainingLog(const std::string& folder) {
+TrainingLog::TrainingLog(const std::string& folder, bool goes_on) {
   if (folder.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  const auto open = [&](const std::string& name) {
-    File file(std::fopen((folder + "/" + name).c_str(), "wb"));
+  const auto open = [&](const std::string& name, const char* mode) {
+    File file(std::fopen((folder + "/" + name).c_str(), mode));
     if (!file) throw FileError(fmt::format("log: {}/{} cannot be written: {}", folder, name, std::strerror(errno)));
     return file;
   };
-  csv_ = open("metrics.csv");
-  fmt::print(csv_.get(), "step,name,value\n");
-  events_ = open(fmt::format("events.out.tfevents.{}.unroll", static_cast<std::int64_t>(seconds_now())));
+  csv_ = open("metrics.csv", goes_on ? "ab" : "wb");
+  if (std::ftell(csv_.get()) == 0) fmt::print(csv_.get(), "step,name,value\n");
+  events_ = open(fmt::format("events.out.tfevents.{}.unroll", static_cast<std::int64_t>(seconds_now())), "wb");
   std::string event;
   protozero::pbf_writer writer(event);
   writer.add_double(event_wall_time, seconds_now());

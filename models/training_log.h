@@ -13,8 +13,9 @@ namespace unroll::inline UNROLL_ISA {
 /// TensorBoard.
 class TrainingLog {
  public:
-  /// Makes the folder. Throws FileError when it or its files cannot be written. An empty name writes nothing.
-  explicit TrainingLog(const std::string& folder);
+  /// Makes the folder. Throws FileError when it or its files cannot be written. An empty name writes nothing. The table
+  /// is begun anew, or goes on.
+  explicit TrainingLog(const std::string& folder, bool goes_on = false);
   void scalar(Index step, const std::string& name, double value);
   /// All numbers among the fields, under "prefix/name".
   void scalars(Index step, const std::string& prefix, const Fields& fields);

@@ -76,6 +76,7 @@ struct Program {
     auto* epochs = lm->get_option("--epochs");
     lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
+    lm->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
@@ -88,6 +89,7 @@ struct Program {
           saved.out = out->count() > 0 ? o.out : o.resume;
           saved.threads = o.threads;
           saved.max_steps = o.max_steps;
+          saved.log = o.log;
           saved.baselines = o.baselines;
           saved.test = o.test;
           if (data->count() > 0) saved.data = o.data;

@@ -43,6 +43,7 @@ void check_language_training(const LanguageTraining& o) {
   require<ValueError>(o.schedule == "cosine" || o.schedule == "steps", "train: --schedule '{}' is not cosine or steps",
                       o.schedule);
   require<ValueError>(o.hold >= 0, "train: --hold {} is negative", o.hold);
+  require<ValueError>(o.patience >= 0, "train: --patience {} is negative", o.patience);
   require<ValueError>(o.factor > 0 && o.factor <= 1, "train: --factor {} is not in 0 < factor <= 1", o.factor);
   require<ValueError>(o.init >= 0 && std::isfinite(o.init), "train: --init {} is negative", o.init);
   require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);

@@ -29,10 +29,12 @@ struct LanguageTraining {
   double rate = 4e-3, clip = 1.0;
   Index hold = 4;
   double factor = 0.5;
+  Index patience = 0;
   Index seed = 1, shards = 2;
   Index threads = 2;
   std::string out;
   std::string resume;
+  std::string log;         // folder for curves; empty: none
   Index max_steps = 0;     // stop as if interrupted after so many steps; 0: never
   double seconds = 0;      // fit the number of steps to about this much time; 0: go by epochs
   bool baselines = false;  // compare with n-gram models counted in the same run
@@ -63,6 +65,7 @@ struct LanguageTraining {
     f("clip", o.clip, "largest norm of the gradient; 0: any");
     f("hold", o.hold, "epochs with the whole rate");
     f("factor", o.factor, "what the rate is multiplied by before each further epoch");
+    f("patience", o.patience, "epochs without a better validation before training ends; 0: any number");
     f("seed", o.seed, "seed of weights and dropout");
     f("shards", o.shards, "parts of the batch that may run side by side; the result depends on them");
   }

@@ -21,6 +21,7 @@ class LanguageTask : public Task {
     Settings all;
     add_settings(all, o_);
     all.push_back({"threads", &o_.threads, "threads; the result does not depend on them"});
+    all.push_back({"log", &o_.log, "folder for curves, as CSV and for TensorBoard"});
     return all;
   }
 

@@ -1,5 +1,6 @@
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <variant>
 
 #include <unroll/autograd/tape/workers.h>
@@ -9,6 +10,7 @@
 #include <unroll/models/tasks/language_file.h>
 #include <unroll/models/tasks/language_reading.h>
 #include <unroll/models/tasks/output_file.h>
+#include <unroll/models/training_log.h>
 #include <unroll/optim/optim.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -66,6 +68,11 @@ class Training {
       window_ = at.at("window");
       step_ = at.at("step");
       total_ = at.at("total");
+      if (at.contains("best")) {
+        best_nats_ = at.at("best");
+        best_epoch_ = at.at("best_epoch");
+        best_ = file.get_best<float>(model_);
+      }
       std::visit(
           [&](auto& optimizer) {
             optimizer.set_rate(at.at("rate"));
@@ -89,6 +96,7 @@ class Training {
     const auto windows = train_.windows({.batch = o_.batch, .steps = o_.steps});
     const Index per_epoch = windows.count();
     if (!resumed_) total_ = o_.epochs * per_epoch;
+    log_.emplace(o_.log, resumed_);
     InterruptGuard guard;
     start_ = Clock::now();
     for (; epoch_ * per_epoch < total_; ++epoch_, window_ = 0) {
@@ -106,7 +114,13 @@ class Training {
         }
       }
       validate();
+      if (o_.patience > 0 && epoch_ - best_epoch_ >= o_.patience) total_ = step_;
       if (step_ < total_) save_at(epoch_ + 1, 0);
+    }
+    if (!best_.empty()) {
+      std::size_t i = 0;
+      for_each_parameter(model_, [&](const std::string&, auto& p) { p.edit() = best_[i++]; });
+      best_.clear();
     }
     save();
     return true;
@@ -132,8 +146,17 @@ class Training {
     const Index lanes = std::max(o_.shards, std::min<Index>(o_.batch, valid_.size() / 8192));
     const double nats =
         read_text_with(model_, valid_, {.lanes = lanes, .steps = o_.steps, .parts = o_.shards}, workers_).first;
-    report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read)", epoch_ + 1, epochs_text(),
-                            nats, quality(nats, o_.words), seconds_since(start)));
+    const bool better = std::isfinite(nats) && (best_.empty() || nats < best_nats_);
+    report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read){}", epoch_ + 1, epochs_text(),
+                            nats, quality(nats, o_.words), seconds_since(start), better ? "  best" : ""));
+    if (taken_ > 0) log_->scalar(step_, "train/nats_per_token", smoothed_);
+    log_->scalar(step_, "train/rate", rate_now());
+    log_->scalar(step_, "valid/nats_per_token", nats);
+    if (!better) return;
+    best_nats_ = nats;
+    best_epoch_ = epoch_;
+    best_.clear();
+    for_each_parameter(model_, [&](const std::string&, const auto& p) { best_.push_back(p.value()); });
   }
 
   Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
@@ -220,6 +243,11 @@ class Training {
           at["optimizer_steps"] = optimizer.steps();
         },
         optimizer_);
+    if (!best_.empty()) {
+      file.put_best(model_, best_);
+      at["best"] = best_nats_;
+      at["best_epoch"] = best_epoch_;
+    }
     for (Index s = 0; s < o_.shards; ++s) {
       Shard& shard = *shards_[static_cast<std::size_t>(s)];
       file.put_state(fmt::format("state/{}", s), shard.state);
@@ -250,10 +278,14 @@ class Training {
   AnyOptimizer optimizer_;
   Window buffer_;
   Workers workers_;
+  std::optional<TrainingLog> log_;
   std::vector<std::unique_ptr<Shard>> shards_;
   Index epoch_ = 0, window_ = 0, step_ = 0, total_ = 0, taken_ = 0;
   bool resumed_ = false;
   double smoothed_ = 0, trained_ = 0, training_seconds_ = 0;
+  std::vector<Tensor<float>> best_;  // of the epoch with the best validation; empty: none yet, or put back
+  double best_nats_ = 0;
+  Index best_epoch_ = 0;
   Clock::time_point start_;
 };
 

@@ -75,9 +75,10 @@ cp check.log eval.log
 check "in bits per character" grep -q '"task":"char-lm","split":"eval","nats_per_token":[0-9.]*,"bits_per_character":[0-9.]*,"tokens":' eval.log
 check "prompts are gone on from" bash -c "'$unroll' run lstm.safetensors 'the apple' | grep -q '^the apple'"
 gzip -k text.txt
-check "words have a task of their own" "$unroll" train word-lm --data text.txt.gz --test text.txt --hidden 12 --embed 12 --batch 8 --epochs 2 --optimizer sgd --schedule steps --rate 5 --hold 1 --json --out w.safetensors
+check "words have a task of their own" "$unroll" train word-lm --data text.txt.gz --test text.txt --hidden 12 --embed 12 --batch 8 --epochs 2 --optimizer sgd --schedule steps --rate 5 --hold 1 --json --log curves --out w.safetensors
 cp check.log words.log
 check "which reports the test" grep -q '"task":"word-lm","split":"test",.*"perplexity":' words.log
+check "and its curves are in a table" grep -q '^[0-9]*,valid/nats_per_token,[0-9.]*$' curves/metrics.csv
 check "before the validation" bash -c 'tail -n 1 words.log | grep -q "\"split\":\"valid\""'
 check "a file of words is evaluated" bash -c "'$unroll' eval w.safetensors --data text.txt | grep -q '^task word-lm  split eval .*perplexity'"
 check "words go on" bash -c "'$unroll' run w.safetensors 'the apple' | grep -q '^the apple'"
@@ -98,6 +99,12 @@ kill -INT "$pid"
 wait "$pid"
 status=$?
 check "an interrupt ends with 130 or comes too late" test "$status" = 130 -o "$status" = 0
+check "patience ends a training" "$unroll" train char-lm "${tiny[@]}" --epochs 60 --rate 0.05 --schedule steps --hold 60 --patience 2 --out patient.safetensors
+cp check.log patient.log
+check "before its epochs are over" not grep -q "epoch 60 of" patient.log
+cp patient.safetensors ended.safetensors
+check "what ended is not gone on with" "$unroll" train char-lm --resume ended.safetensors
+check "and stays as it is" same patient.safetensors ended.safetensors
 wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --optimizer sgd --schedule steps --rate 5 --hold 1 --seed 3)
 "$unroll" train word-lm "${wording[@]}" --out wordy.safetensors >/dev/null 2>&1
 check "a word model's training stops" exits 130 '' "$unroll" train word-lm "${wording[@]}" --max-steps 31 --out part.safetensors
@@ -144,6 +151,8 @@ if command -v gnuplot >/dev/null; then
   check "vanishing is shown" bash -c "'$unroll' demo vanishing --seconds 1 --steps 10 20 --hidden 8 --out v.svg --json >v.log"
   check "for each cell and length" test "$(grep -c '"cell":"\(rnn\|gru\|lstm\)","steps":[12]0' v.log)" = 6
   check "as SVG" grep -q '</svg>' v.svg
+  check "curves are drawn" "$unroll" plot curves
+  check "as SVG" grep -q '</svg>' curves/curves.svg
 else
   check "a picture needs gnuplot" exits 2 "gnuplot-nox" "$unroll" inspect parity.safetensors --svg p.svg
 fi
@@ -171,6 +180,7 @@ wrong "rate" train char-lm --data text.txt --rate fast --out lstm.safetensors
 wrong "dropout" train char-lm --data text.txt --dropout 1 --out lstm.safetensors
 wrong "dropout-input" train word-lm --data text.txt --dropout-input 1
 wrong "optimizer" train word-lm --data text.txt --optimizer newton
+wrong "patience" train word-lm --data text.txt --patience -1
 wrong "schedule" train char-lm --data text.txt --schedule never
 wrong "tied" train word-lm --data text.txt --embed 7
 wrong "missing.txt" eval lstm.safetensors --data missing.txt

@@ -62,6 +62,23 @@ TEST_CASE("word-lm: an epoch's rate falls in steps after those that are held") {
   CHECK(nats(run.train(data)) < two - 0.01);
 }
 
+TEST_CASE("word-lm: the best epoch is kept, and patience ends a training that only learns by heart") {
+  const TaskRun run("word-lm");
+  run.task.synthesize(run.path("data"), 12, 1);
+  run.task.synthesize(run.path("new"), 200, 2);
+  const TaskData data{.data = {run.path("data")}, .valid = {run.path("new")}};
+  run.set(small);
+  run.set({{"schedule", "steps"}, {"hold", 100}, {"rate", 0.02}, {"dropout", 0.0}, {"epochs", 30}});
+  const double many = nats(run.train(data));
+  run.set({{"epochs", 60}});
+  CHECK(nats(run.train(data)) == many);
+  CHECK(nats(run.evaluate({.data = {run.path("new")}})) == doctest::Approx(many).epsilon(0.01));
+  run.set({{"patience", 3}});
+  CHECK(nats(run.train(data)) >= many);
+  run.set({{"patience", 0}, {"epochs", 1}});
+  CHECK(nats(run.train(data)) > many);
+}
+
 TEST_CASE("char-lm: eval says what training said, and options outside their domain are errors") {
   const TaskRun run("char-lm");
   run.task.synthesize(run.path("data"), 200, 1);
