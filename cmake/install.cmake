@@ -1,9 +1,11 @@
-foreach(folder IN LISTS UNROLL_PUBLIC_FOLDERS)
-  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll/${folder}
-          FILES_MATCHING PATTERN "*.h" PATTERN tasks EXCLUDE PATTERN program EXCLUDE)
+foreach(folder autograd layers optim)
+  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll/${folder} FILES_MATCHING PATTERN "*.h")
 endforeach()
 install(TARGETS unroll EXPORT unrollTargets)
 if(UNROLL_MODELS)
+  install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll/models
+          FILES_MATCHING PATTERN "*.h" PATTERN tasks EXCLUDE PATTERN program EXCLUDE
+          REGEX "${UNROLL_TASK_HEADERS}" EXCLUDE)
   install(TARGETS unroll_models EXPORT unrollTargets)
 endif()
 install(EXPORT unrollTargets NAMESPACE unroll:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
