@@ -239,7 +239,9 @@ struct Speech {
   static void add_utterances(std::vector<Recording>& recordings, const Options& o, Rng& rng,
                              std::vector<Utterance>& to) {
     const auto add = [&](std::span<const Recording* const> parts, std::size_t block) {
-      Utterance u{.text = {}, .speaker = parts[0]->speaker, .group = fmt::format("{} {}", parts[0]->speaker, block)};
+      Utterance u;
+      u.speaker = parts[0]->speaker;
+      u.group = fmt::format("{} {}", parts[0]->speaker, block);
       for (const Recording* part : parts) u.text += part->text;
       u.features = features_of(join(parts, rng));
       to.push_back(std::move(u));
