@@ -10,7 +10,7 @@ shift 2
 commands() {
   cat <<'END'
 char-lm char-lm --data char_lm/tinyshakespeare.txt --cell gru --epochs 10
-word-lm word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt
+word-lm word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --shards 1
 pixels pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz
 speech-strings speech --data speech/fsdd_train.tar.gz
 speech-vowels vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test
@@ -24,7 +24,7 @@ dna-splice dna --data dna/splice_train.data --folds 10
 dna-promoters dna --data dna/human_TATA_promoters.txt
 dna-genome dna --data dna/lambda_virus.fa
 translate-multi30k translate --data mt/multi30k/train.de.gz mt/multi30k/train.en.gz --valid mt/multi30k/val.de.gz mt/multi30k/val.en.gz
-translate-tatoeba translate --data mt/tatoeba_eng_fra_train.txt.gz
+translate-tatoeba translate --data mt/tatoeba_eng_fra_train.txt.gz --epochs 8
 video video --data video/jhmdb_pose_split1_train.csv.gz --folds 5
 ner-wikiann ner --data ner/wikiann_en_train.conll --valid ner/wikiann_en_dev.conll
 ner-wnut ner --data ner/wnut17_train.conll --valid ner/wnut17_dev.conll

@@ -266,7 +266,8 @@ struct Walk {
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
 };
 
-/// The rows of the result: one long one when all leaves lie as the result does; their first step is then still a row's.
+/// The rows of the result. When all leaves lie as it does they are one long row, and each leaf's steps[0] is that of a
+/// row of the shape.
 struct Rows {
   Index rows = 1, cols = 1;
   int axes = 0;

@@ -8,7 +8,8 @@
 
 // What softmax, its logarithm and the losses know of a line of logits.
 
-namespace unroll::inline UNROLL_ISA::detail {
+namespace unroll::inline UNROLL_ISA {
+namespace detail {
 
 /// The sum of exp(x - largest); each term goes to `to` if that is not null, which may be x.
 template <Real T>
@@ -53,4 +54,5 @@ LineSum<T> line_sum(const T* x, Index n) {
   return {largest, std::log(sum_of_exponentials(x, n, largest))};
 }
 
-}  // namespace unroll::inline UNROLL_ISA::detail
+}  // namespace detail
+}  // namespace unroll::inline UNROLL_ISA

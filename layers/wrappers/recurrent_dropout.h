@@ -6,7 +6,8 @@
 namespace unroll::inline UNROLL_ISA {
 
 /// Dropout on the hidden state that a step sees, with a new mask at each step. What else the cell remembers by stays
-/// whole: of an LSTM the cell state.
+/// whole: of an LSTM the cell state. What is kept is scaled by 1 / (1 - rate); where the hidden state is the memory, as
+/// in a GRU, a state that is carried over grows by that at every step: keep the rate low there.
 template <class C>
 struct RecurrentDropout : CellWrapper<RecurrentDropout<C>, C> {
   using State = typename C::State;

@@ -8,15 +8,17 @@ namespace unroll::inline UNROLL_ISA {
 LanguageTraining LanguageTraining::of_words() {
   LanguageTraining o;
   o.words = true;
-  o.hidden = o.embed = 400;
-  o.steps = 35;
-  o.batch = 20;
-  o.epochs = 12;
-  o.dropout = 0.4;
-  o.dropout_input = 0.3;
-  o.dropout_recurrent = 0.2;
-  o.locked = o.tied = true;
-  o.rate = 3e-3;
+  // The small model of Zaremba, Sutskever and Vinyals (2014), whose loss is summed over the steps, with a little
+  // dropout.
+  o.hidden = o.embed = 200;
+  o.steps = o.batch = 20;
+  o.epochs = 7;
+  o.dropout = 0.1;
+  o.init = 0.1;
+  o.optimizer = "sgd";
+  o.schedule = "steps";
+  o.rate = 20;
+  o.clip = 0.25;
   return o;
 }
 

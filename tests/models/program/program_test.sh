@@ -105,7 +105,7 @@ check "before its epochs are over" not grep -q "epoch 60 of" patient.log
 cp patient.safetensors ended.safetensors
 check "what ended is not gone on with" "$unroll" train char-lm --resume ended.safetensors
 check "and stays as it is" same patient.safetensors ended.safetensors
-wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --optimizer sgd --schedule steps --rate 5 --hold 1 --seed 3)
+wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --tied --locked --dropout-input 0.3 --dropout-recurrent 0.2 --rate 5 --hold 1 --seed 3)
 "$unroll" train word-lm "${wording[@]}" --out wordy.safetensors >/dev/null 2>&1
 check "a word model's training stops" exits 130 '' "$unroll" train word-lm "${wording[@]}" --max-steps 31 --out part.safetensors
 check "and goes on" "$unroll" train word-lm --resume part.safetensors
@@ -182,7 +182,7 @@ wrong "dropout-input" train word-lm --data text.txt --dropout-input 1
 wrong "optimizer" train word-lm --data text.txt --optimizer newton
 wrong "patience" train word-lm --data text.txt --patience -1
 wrong "schedule" train char-lm --data text.txt --schedule never
-wrong "tied" train word-lm --data text.txt --embed 7
+wrong "tied" train word-lm --data text.txt --tied --embed 7
 wrong "missing.txt" eval lstm.safetensors --data missing.txt
 wrong "binary" eval lstm.safetensors --data binary.txt
 wrong "missing/m" train char-lm "${tiny[@]}" --out missing/m.safetensors

@@ -8,8 +8,12 @@ using namespace unroll;
 
 namespace {
 
-const nlohmann::json small{{"hidden", 24}, {"embed", 24},  {"layers", 1},    {"steps", 16},          {"batch", 8},
-                           {"epochs", 6},  {"rate", 0.01}, {"dropout", 0.1}, {"dropout-input", 0.1}, {"clip", 1.0}};
+const nlohmann::json small{{"optimizer", "adam"}, {"schedule", "cosine"}, {"init", 0.0},
+                           {"tied", true},        {"locked", true},       {"dropout-recurrent", 0.2},
+                           {"hidden", 24},        {"embed", 24},          {"layers", 1},
+                           {"steps", 16},         {"batch", 8},           {"epochs", 6},
+                           {"rate", 0.01},        {"dropout", 0.1},       {"dropout-input", 0.1},
+                           {"clip", 1.0}};
 
 double nats(const nlohmann::json& metrics) { return metrics.at("nats_per_token"); }
 
