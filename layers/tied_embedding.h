@@ -30,8 +30,7 @@ struct TiedEmbedding {
 template <Real T, class H>
 Var<T> cross_entropy(const TiedEmbedding<T>& words, const H& h, std::span<const std::int32_t> targets,
                      const CrossEntropyOptions& options = {}) {
-  const Var<T> x(h);
-  return linear_cross_entropy(x, transpose(x.tape().use(words.embedding.table)), words.bias, targets, options);
+  return linear_cross_entropy(Var<T>(h), words.embedding.table, words.bias, targets, options, {.b = true});
 }
 
 }  // namespace unroll::inline UNROLL_ISA

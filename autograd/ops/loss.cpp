@@ -140,6 +140,7 @@ template <Real T>
 struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
   Var<T> h, weight, bias;
+  Trans across;  // of the weight
   Targets<T> targets;
   std::span<T> kept;  // d(loss)/d(logits) of all rows; empty: backward computes the logits again
 
@@ -150,12 +151,11 @@ struct LinearCrossEntropy {
     return cached >= 128 ? std::min(cached, Index{512}) : std::clamp((Index{1} << 22) / classes, Index{64}, Index{512});
   }
 
+  Index classes() const { return bias.shape().size(); }
   /// Logits of rows first .. last into scratch memory.
   View<T> logits(std::span<T> memory, Index first, Index last) const {
-    const View<const T> w = values(weight);
-    const T* const b = values(bias).data;
-    const View<T> x{memory.data(), last - first, w.cols, w.cols};
-    gemm<T>(Trans::no, values(h).rows_between(first, last), Trans::no, w, x, false, b);
+    const View<T> x{memory.data(), last - first, classes(), classes()};
+    gemm<T>(Trans::no, values(h).rows_between(first, last), across, values(weight), x, false, values(bias).data);
     return x;
   }
   /// Logits of a row become their gradient; returns the loss of the row.
@@ -167,7 +167,7 @@ struct LinearCrossEntropy {
     return targets.differentiate(x, classes, row, seed);
   }
   void forward(Var<T> y) const {
-    const Index rows = values(h).rows, classes = values(weight).cols, tile = tile_of(classes);
+    const Index rows = values(h).rows, classes = this->classes(), tile = tile_of(classes);
     const std::span<T> scratch = kept.empty() ? y.tape().template scratch<T>(tile * classes) : std::span<T>();
     Losses<T> losses{targets, result(y).data};
     for (Index first = 0; first < rows; first += tile) {
@@ -186,24 +186,26 @@ struct LinearCrossEntropy {
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
     const T* const dy = gradient(y).data;
-    const View<const T> hs = values(h), w = values(weight);
-    const Index tile = tile_of(w.cols);
+    const View<const T> hs = values(h);
+    const Index classes = this->classes(), tile = tile_of(classes);
     const auto [dh, fresh] = wanted(h) ? tape.claim_gradient(h.index()) : std::pair<View<T>, bool>();
     const bool as_kept = !kept.empty() && !targets.each && *dy == T(1);
-    const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * w.cols);
+    const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * classes);
     for (Index first = 0; first < hs.rows; first += tile) {
       const Index last = std::min(hs.rows, first + tile);
-      View<T> d{as_kept ? kept.data() + first * w.cols : scratch.data(), last - first, w.cols, w.cols};
+      View<T> d{as_kept ? kept.data() + first * classes : scratch.data(), last - first, classes, classes};
       if (kept.empty()) {
         d = logits(scratch, first, last);
         for (Index r = 0; r < d.rows; ++r)
           differentiate(d.row(r), d.cols, first + r, targets.seed(dy, first + r) * targets.scale);
       } else if (!as_kept) {
         for (Index r = 0; r < d.rows; ++r)
-          simd::map(kept.data() + (first + r) * w.cols, d.row(r), d.cols,
+          simd::map(kept.data() + (first + r) * classes, d.row(r), d.cols,
                     [seed = targets.seed(dy, first + r)](auto v) { return decltype(v)(seed) * v; });
       }
-      if (dh.data != nullptr) gemm<T>(Trans::no, d, Trans::yes, w, dh.rows_between(first, last), !fresh);
+      if (dh.data != nullptr)
+        gemm<T>(Trans::no, d, across == Trans::yes ? Trans::no : Trans::yes, values(weight),
+                dh.rows_between(first, last), !fresh);
       spread(tape, d, first);
     }
   }
@@ -211,7 +213,8 @@ struct LinearCrossEntropy {
   void spread(Tape<T>& tape, View<const T> d, Index first) const {
     if (wanted(weight)) {
       const auto [dw, fresh] = tape.claim_gradient(weight.index());
-      gemm<T>(Trans::yes, values(h).rows_between(first, first + d.rows), Trans::no, d, dw, !fresh);
+      const View<const T> x = values(h).rows_between(first, first + d.rows), dx = d;
+      gemm<T>(Trans::yes, across == Trans::yes ? dx : x, Trans::no, across == Trans::yes ? x : dx, dw, !fresh);
     }
     if (wanted(bias)) {
       T* const db = gradient(bias).data;
@@ -238,26 +241,31 @@ Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const
 
 template <Real T>
 Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<const std::int32_t> targets,
-                            const CrossEntropyOptions& options) {
+                            const CrossEntropyOptions& options, Transposed transposed) {
   Tape<T>& tape = h.tape();
   const Shape sh = tape.checked(h, "linear_cross_entropy").shape;
   const Shape sw = tape.checked(weight, "linear_cross_entropy").shape;
   const Shape sb = tape.checked(bias, "linear_cross_entropy").shape;
-  tape.template require<ShapeError>(sw.rank() == 2 && sh.rank() >= 1 && sh.cols() == sw[0] && sb == Shape{sw[1]},
-                                    "linear_cross_entropy: shapes do not fit: {} x {} + {}", sh, sw, sb);
-  const Targets<T> checked = check_targets<T>(tape, sh.rows(), sw[1], targets, options, sh.with(-1, sw[1]));
+  const int in = transposed.b ? 1 : 0, out = 1 - in;
+  tape.template require<ShapeError>(sw.rank() == 2 && sh.rank() >= 1 && sh.cols() == sw[in] && sb == Shape{sw[out]},
+                                    "linear_cross_entropy: shapes do not fit: {} x {}{} + {}", sh, sw,
+                                    transposed.b ? "^T" : "", sb);
+  tape.template require<ValueError>(!transposed.a, "linear_cross_entropy: its rows cannot be transposed");
+  const Index classes = sw[out];
+  const Targets<T> checked = check_targets<T>(tape, sh.rows(), classes, targets, options, sh.with(-1, classes));
   std::span<T> kept;
-  if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(sw[1], Index{1}))
-    kept = tape.template room<T>(sh.rows() * sw[1]);
+  if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(classes, Index{1}))
+    kept = tape.template room<T>(sh.rows() * classes);
   const Shape made = checked.each ? sh.without(-1) : Shape{};
-  return record(made, LinearCrossEntropy<T>{h, weight, contiguous(bias), checked, kept}, h, weight, bias);
+  const Trans across = transposed.b ? Trans::yes : Trans::no;
+  return record(made, LinearCrossEntropy<T>{h, weight, contiguous(bias), across, checked, kept}, h, weight, bias);
 }
 
 template Var<float> cross_entropy(Var<float>, std::span<const std::int32_t>, const CrossEntropyOptions&);
 template Var<double> cross_entropy(Var<double>, std::span<const std::int32_t>, const CrossEntropyOptions&);
 template Var<float> linear_cross_entropy(Var<float>, Var<float>, Var<float>, std::span<const std::int32_t>,
-                                         const CrossEntropyOptions&);
+                                         const CrossEntropyOptions&, Transposed);
 template Var<double> linear_cross_entropy(Var<double>, Var<double>, Var<double>, std::span<const std::int32_t>,
-                                          const CrossEntropyOptions&);
+                                          const CrossEntropyOptions&, Transposed);
 
 }  // namespace unroll::inline UNROLL_ISA::detail

@@ -2,6 +2,7 @@
 
 #include <unroll/autograd/ops/elementwise.h>
 #include <unroll/autograd/ops/layout.h>
+#include <unroll/autograd/ops/linalg.h>
 #include <unroll/autograd/ops/reduce.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -22,7 +23,7 @@ template <Real T>
 Var<T> cross_entropy(Var<T> logits, std::span<const std::int32_t> targets, const CrossEntropyOptions& options);
 template <Real T>
 Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<const std::int32_t> targets,
-                            const CrossEntropyOptions& options);
+                            const CrossEntropyOptions& options, Transposed transposed);
 
 struct HuberRule {
   static constexpr const char* name = "huber";
@@ -52,12 +53,12 @@ auto cross_entropy(const X& logits, std::span<const std::int32_t> targets, const
 
 /// cross_entropy(h weight + bias, targets) with less memory: the logits of a few rows at a time become their gradient,
 /// which is kept up to 64 MB and above that computed again in backward. h is [..., width], weight [width, classes],
-/// bias [classes].
+/// bias [classes]. With `transposed.b` the weight is [classes, width], as the table of an embedding is.
 template <Operand H, Operand W, Operand B>
 auto linear_cross_entropy(const H& h, const W& weight, const B& bias, std::span<const std::int32_t> targets,
-                          const CrossEntropyOptions& options = {}) {
+                          const CrossEntropyOptions& options = {}, Transposed transposed = {}) {
   const auto [x, w, b] = on_one_tape(h, weight, bias);
-  return detail::linear_cross_entropy(x, w, b, targets, options);
+  return detail::linear_cross_entropy(x, w, b, targets, options, transposed);
 }
 
 /// Mean over all elements of the binary cross entropy of logits x with targets t in 0 .. 1, without overflow:

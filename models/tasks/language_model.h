@@ -75,7 +75,7 @@ struct LanguageModel {
     constexpr Index large_vocabulary = 2048;  // from here on logits are formed a few rows at a time
     if (head.bias.shape().size() < large_vocabulary) return {Var<>(cross_entropy(logits(hs), targets.ids)), last};
     if (head.weight) return {Var<>(linear_cross_entropy(hs, *head.weight, head.bias, targets.ids)), last};
-    return {Var<>(linear_cross_entropy(hs, transpose(tape.use(embed.table)), head.bias, targets.ids)), last};
+    return {Var<>(linear_cross_entropy(hs, embed.table, head.bias, targets.ids, {}, {.b = true})), last};
   }
 
   /// Logits of the symbol after `id`, and the state to go on from, for one text.

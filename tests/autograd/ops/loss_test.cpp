@@ -74,6 +74,14 @@ std::vector<Row> loss_rows() {
           return cross_entropy_of(y, v.ids, v.options);
         },
         {.forward = {.absolute = 4096}, .backward = {.absolute = 4096}}));
+    rows.push_back(row(
+        "linear_cross_entropy", std::string(v.name) + ", the weight transposed", {{2, 3, 4}, {classes, 4}, {classes}},
+        [v](auto x) { return linear_cross_entropy(x[0], x[1], x[2], v.ids, v.options, {.b = true}); },
+        [v](const Arrays& x) {
+          const Array y = product(reshaped(x[0], {6, 4}), Array(xt::transpose(x[1]))) + x[2];
+          return cross_entropy_of(y, v.ids, v.options);
+        },
+        {.forward = {.absolute = 4096}, .backward = {.absolute = 4096}}));
   }
   rows.push_back(row(
       "binary_cross_entropy", "", {{3, 4}, {3, 4}}, [](auto x) { return binary_cross_entropy(x[0], x[1]); },
@@ -163,8 +171,13 @@ TEST_CASE("loss: the fused loss is affine and cross_entropy, in value and gradie
         run([&](auto& tape) { return linear_cross_entropy(tape.use(p[0]), p[1], p[2], ids, v.options); });
     const Arrays apart =
         run([&](auto& tape) { return cross_entropy(affine(tape.use(p[0]), p[1], p[2]), ids, v.options); });
-    for (std::size_t k = 0; k < fused.size(); ++k)
+    const Arrays across = run([&](auto& tape) {
+      return linear_cross_entropy(tape.use(p[0]), transpose(tape.use(p[1])), p[2], ids, v.options, {.b = true});
+    });
+    for (std::size_t k = 0; k < fused.size(); ++k) {
       CHECK(excess(fused[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
+      CHECK(excess(across[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
+    }
   }
 }
 
