@@ -1,5 +1,7 @@
 #include <unroll/autograd/ops/layout.h>
 
+#include <unroll/autograd/tensor/transpose.h>
+
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
 
@@ -31,11 +33,30 @@ struct Rearrange {
   Index column_step(const Shape& shape) const {
     return shape.rank() == 0 ? 0 : steps[static_cast<std::size_t>(shape.rank() - 1)];
   }
+  /// The axis of y along which neighbours of x lie side by side, where that is not the last one; else -1.
+  int axis_across(const Shape& shape) const {
+    if (shape.rank() < 2 || column_step(shape) <= 1) return -1;
+    for (int d = 0; d < shape.rank() - 1; ++d)
+      if (steps[static_cast<std::size_t>(d)] == 1 && shape[d] > 1) return d;
+    return -1;
+  }
+  /// f(first row of y, rows of y to the next, first element of x) for each matrix along that axis and the last one.
+  template <class F>
+  void for_each_matrix(const Shape& shape, int axis, F f) const {
+    Index inner = 1;
+    for (int d = axis + 1; d < shape.rank() - 1; ++d) inner *= shape[d];
+    for_each_row(shape.with(axis, 1),
+                 [&](Index r, Index start) { f(r / inner * inner * shape[axis] + r % inner, inner, start); });
+  }
   void forward(Var<T> y) const {
     const View<T> out = result(y);
     const T* from = values(x).data;
     const Shape shape = y.shape();
     const Index step = column_step(shape);
+    if (const int axis = axis_across(shape); axis >= 0)
+      return for_each_matrix(shape, axis, [&](Index row, Index apart, Index start) {
+        unroll::transpose<T>({from + start, out.cols, shape[axis], step}, out.row(row), apart * out.stride);
+      });
     for_each_row(shape, [&](Index r, Index start) {
       T* to = out.row(r);
       for (Index c = 0; c < out.cols; ++c) to[c] = from[start + c * step];
@@ -46,6 +67,10 @@ struct Rearrange {
     T* dx = gradient(x).data;
     const Shape shape = y.shape();
     const Index step = column_step(shape);
+    if (const int axis = axis_across(shape); axis >= 0)
+      return for_each_matrix(shape, axis, [&](Index row, Index apart, Index start) {
+        unroll::transpose<T, true>({dy.row(row), shape[axis], dy.cols, apart * dy.stride}, dx + start, step);
+      });
     for_each_row(shape, [&](Index r, Index start) {
       const T* d = dy.row(r);
       for (Index c = 0; c < dy.cols; ++c) dx[start + c * step] += d[c];

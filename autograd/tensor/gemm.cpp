@@ -1,9 +1,8 @@
 #include <unroll/autograd/tensor/gemm.h>
 
-#include <cstring>
 #include <new>
 
-#include <unroll/autograd/tensor/simd.h>
+#include <unroll/autograd/tensor/transpose.h>
 
 // C is made in tiles that stay in registers while the depth goes by: R rows by V registers. B is read in panels of
 // V registers' width, whose rows lie one after the other (packed); of A one element at a time serves a whole row of
@@ -213,44 +212,6 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
     r += here;
     t.a += a.in_tiles ? tile_size<T>(here, t.depth) : here * a.stride;
   }
-}
-
-/// A register as the compiler's own vector, for shuffles that are the same on every machine.
-template <Real T>
-using Lanes [[gnu::vector_size(static_cast<std::size_t>(lanes<T>) * sizeof(T))]] = T;
-
-/// The transpose of a square block of lanes<T> rows: as many perfect shuffles of the rows as it takes to double one
-/// element to a register.
-template <Real T>
-void transpose_block(const T* from, Index from_row, T* to, Index to_row) {
-  constexpr int w = static_cast<int>(lanes<T>);
-  Lanes<T> rows[w], shuffled[w];
-  for (int r = 0; r < w; ++r) std::memcpy(&rows[r], from + r * from_row, sizeof(rows[r]));
-  for (int stage = 1; stage < w; stage *= 2) {
-    [&]<int... L>(std::integer_sequence<int, L...>) {
-      for (int r = 0; r < w / 2; ++r) {
-        shuffled[2 * r] = __builtin_shufflevector(rows[r], rows[r + w / 2], (L % 2 * w + L / 2)...);
-        shuffled[2 * r + 1] = __builtin_shufflevector(rows[r], rows[r + w / 2], (L % 2 * w + L / 2 + w / 2)...);
-      }
-    }(std::make_integer_sequence<int, w>());
-    std::copy_n(shuffled, w, rows);
-  }
-  for (int r = 0; r < w; ++r) std::memcpy(to + r * to_row, &rows[r], sizeof(rows[r]));
-}
-
-/// to = transpose of `from`, rows of `to` to_row apart.
-template <Real T>
-void transpose(View<const T> from, T* to, Index to_row) {
-  constexpr Index w = lanes<T>;
-  const auto one_by_one = [&](Index r0, Index r1, Index c0, Index c1) {
-    for (Index c = c0; c < c1; ++c)
-      for (Index r = r0; r < r1; ++r) to[c * to_row + r] = from.row(r)[c];
-  };
-  const Index rows = from.rows / w * w, cols = from.cols / w * w;
-  for (Index c = 0; c < cols; c += w)
-    for (Index r = 0; r < rows; r += w) transpose_block(from.row(r) + c, from.stride, to + c * to_row + r, to_row);
-  one_by_one(rows, from.rows, 0, cols);
-  one_by_one(0, from.rows, cols, from.cols);
 }
 
 /// Columns first .. first + cols and rows of the depth k .. k + depth of op(b), padded to whole registers.

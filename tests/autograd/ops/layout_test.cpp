@@ -184,6 +184,32 @@ TEST_CASE("layout: no gradient flows through stop_gradient") {
   CHECK(stop_gradient(Var<double>(z * z)).value() == Array{{4, 16, 36}, {64, 100, 144}});
 }
 
+TEST_CASE_TEMPLATE("layout: a transposition of many registers moves each element, and its gradient back", T, float,
+                   double) {
+  Rng rng{4};
+  const Tensor<T> values = init::normal<T>({37, 3, 70}, 1, rng);
+  for (const bool part : {false, true}) {
+    Tape<T> tape;
+    const Var<T> x = tape.variable(values), source = part ? Var<T>(slice(x, -1, 2, 67)) : x;
+    const Var<T> y = transpose(source, 0, 2);
+    const Index first = part ? 2 : 0, count = part ? 65 : 70;
+    REQUIRE(y.shape() == Shape{count, 3, 37});
+    const Tensor<T> got = y.value(), weights = init::normal<T>({count, 3, 37}, 1, rng);
+    tape.backward(sum(y * tape.constant(weights)) + sum(x));
+    const Tensor<T> d = x.grad();
+    Index moved = 0, back = 0;
+    for (Index i = 0; i < 37; ++i)
+      for (Index j = 0; j < 3; ++j)
+        for (Index k = 0; k < 70; ++k) {
+          const bool inside = k >= first && k < first + count;
+          moved += inside && got(k - first, j, i) == values(i, j, k);
+          back += d(i, j, k) == T(1) + (inside ? weights(k - first, j, i) : T(0));
+        }
+    CHECK(moved == count * 3 * 37);
+    CHECK(back == 37 * 3 * 70);
+  }
+}
+
 TEST_CASE("layout: padding is never read by reverse_time") {
   Tape<double> tape;
   Array x = make_tensor<double>({4, 3, 2}, NAN);
