@@ -97,8 +97,8 @@ Verdict certify_cell(const std::string& name, bool quick) {
     return Recurrent<AnyCell<T>>(3, width, rng, name);
   };
   const auto outputs = [](const auto& l, auto x) { return l(x).outputs; };
-  take(v, check_cell([&](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); },
-                     {.grid = !quick}));
+  const auto make = [name](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); };
+  take(v, quick ? check_cell(make) : check_cell_on_grid(make));
   require_below(v, "reference", numpy_parity::of_cell<double>(name).worst, most_rounding);
   if (std::ranges::find(torch_parity::cells, name) == torch_parity::cells.end())
     v.columns.push_back("");
@@ -153,13 +153,18 @@ struct Wrapped {
   GradientReport (*check)(bool grid);
 };
 
+template <class Make>
+GradientReport over_cell(bool grid, Make make, const CellCheckOptions& options) {
+  return grid ? check_cell_on_grid(make, options) : check_cell(make, options);
+}
 template <class Wrap>
-GradientReport over_cells(Wrap wrap, CellCheckOptions options) {
-  GradientReport report =
-      check_cell([&](Index in, Index width, Rng& rng) { return wrap(GRUCell<double>(in, width, rng)); }, options);
+GradientReport over_cells(bool grid, Wrap wrap, const CellCheckOptions& options = {}) {
+  GradientReport report = over_cell(
+      grid, [wrap](Index in, Index width, Rng& rng) { return wrap(GRUCell<double>(in, width, rng)); }, options);
   detail::merge(
       report,
-      check_cell([&](Index in, Index width, Rng& rng) { return wrap(LSTMCell<double>(in, width, rng)); }, options),
+      over_cell(
+          grid, [wrap](Index in, Index width, Rng& rng) { return wrap(LSTMCell<double>(in, width, rng)); }, options),
       "lstm");
   return report;
 }
@@ -181,30 +186,25 @@ Rng& rng() {
 
 constexpr std::array wrappers{
     Wrapped{"learned initial state",
-            [](bool g) { return over_cells([](auto c) { return LearnedInitial(std::move(c)); }, {.grid = g}); }},
+            [](bool g) { return over_cells(g, [](auto c) { return LearnedInitial(std::move(c)); }); }},
     Wrapped{"zoneout",
-            [](bool g) {
-              return over_cells([](auto c) { return Zoneout(std::move(c), 0.3); }, {.grid = g, .random = true});
-            }},
+            [](bool g) { return over_cells(g, [](auto c) { return Zoneout(std::move(c), 0.3); }, {.random = true}); }},
     Wrapped{"recurrent dropout",
             [](bool g) {
-              return over_cells([](auto c) { return RecurrentDropout(std::move(c), 0.3); },
-                                {.grid = g, .random = true});
+              return over_cells(g, [](auto c) { return RecurrentDropout(std::move(c), 0.3); }, {.random = true});
             }},
     Wrapped{"variational dropout",
             [](bool g) {
-              return over_cells([](auto c) { return VariationalDropout(std::move(c), 0.3); },
-                                {.grid = g, .random = true});
+              return over_cells(g, [](auto c) { return VariationalDropout(std::move(c), 0.3); }, {.random = true});
             }},
-    Wrapped{"dropconnect",
-            [](bool g) {
-              return over_cells([](auto c) { return DropConnect(std::move(c), 0.3); }, {.grid = g, .random = true});
-            }},
+    Wrapped{
+        "dropconnect",
+        [](bool g) { return over_cells(g, [](auto c) { return DropConnect(std::move(c), 0.3); }, {.random = true}); }},
     Wrapped{"skipped steps",
             [](bool g) {
-              return check_cell(
-                  [](Index in, Index width, Rng& r) { return SkipSteps(LSTMCell<double>(in - 1, width, r)); },
-                  {.in = 4, .grid = g});
+              return over_cell(
+                  g, [](Index in, Index width, Rng& r) { return SkipSteps(LSTMCell<double>(in - 1, width, r)); },
+                  {.in = 4});
             }},
     Wrapped{"reversed", [](bool g) { return over_layer(g, Reversed<LSTM<double>>(3, 4, rng())); }},
     Wrapped{"residual", [](bool g) { return over_layer(g, Residual<LSTM<double>>(4, 4, rng()), 4); }},
