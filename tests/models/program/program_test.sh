@@ -3,6 +3,7 @@
 #   program_test.sh PATH_TO_UNROLL WORKDIR
 set -uo pipefail
 unroll=$1
+source_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 rm -rf -- "$2" && mkdir -p -- "$2" && cd -- "$2" || exit 2
 passed=0 failed=0
 
@@ -211,6 +212,17 @@ wrong "." train subtracting
 wrong "." sampel lstm.safetensors
 wrong "." train char-lm --dta text.txt
 wrong "." ""
+vowels=measured/speech/japanese_vowels
+mkdir -p $vowels
+"$unroll" synthesize vowels --out $vowels/ae.train --count 36 >made.log 2>&1
+cp $vowels/ae.train $vowels/ae.test && cp $vowels/size_ae.train $vowels/size_ae.test
+reproduce() { python3 "$source_dir/models/reproduce.py" --program "$unroll" "$@"; }
+check "what was measured is trained again" exits 0 "speech-vowels, test, accuracy: .* (.* \.\. .*)" \
+  reproduce --data measured --seeds 2 speech-vowels
+check "by the seeds that are said" bash -c "grep -c '^== .*, seed [12]:' err.log | grep -qx 2"
+check "where its data are missing, it says so" exits 2 "train-images" reproduce --data measured pixels
+check "and where the folder is" exits 2 "no folder" reproduce --data nowhere pixels
+check "and when there is no such name" exits 2 "nothing named" reproduce --data measured vowel
 check "help is no error" exits 0 '' "$unroll" --help
 check "nor is the version" exits 0 '' "$unroll" --version
 check "what was there is untouched by all that" same lstm.safetensors before.safetensors

@@ -1,0 +1,115 @@
+"""Trains again what models/README.md measures: ./run reproduce [NAME...] [--seeds N]
+
+Each training prints its metrics as its last lines; with several seeds, what follows is the mean of each metric over the
+seeds, and the smallest and the largest.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+# name: what train is given; what has a slash in it lies under the folder of the data
+TRAININGS = {
+    "char-lm": "char-lm --data char_lm/tinyshakespeare.txt --cell gru --epochs 10",
+    "word-lm": "word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --shards 1",
+    "pixels": "pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz",
+    "speech-strings": "speech --data speech/fsdd_train.tar.gz",
+    "speech-vowels": "vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test",
+    "music": "music --data music/jsb_chorales_train.txt --valid music/jsb_chorales_valid.txt"
+             " --test music/jsb_chorales_test.txt",
+    "sentiment-stars": "sentiment --data sentiment/womens_clothing_train.csv.gz --target stars",
+    "sentiment-recommended": "sentiment --data sentiment/womens_clothing_train.csv.gz --target recommended",
+    "sentiment-sst5": "sentiment --data sentiment/sst_train.txt --valid sentiment/sst_dev.txt --target sentiment5",
+    "sentiment-sst2": "sentiment --data sentiment/sst_train.txt --valid sentiment/sst_dev.txt --target sentiment2",
+    "sentiment-tree": "sentiment --data sentiment/sst_train.txt --valid sentiment/sst_dev.txt --target sentiment5"
+                      " --model tree",
+    "dna-splice": "dna --data dna/splice_train.data --folds 10",
+    "dna-promoters": "dna --data dna/human_TATA_promoters.txt",
+    "dna-genome": "dna --data dna/lambda_virus.fa",
+    "translate-multi30k": "translate --data mt/multi30k/train.de.gz mt/multi30k/train.en.gz"
+                          " --valid mt/multi30k/val.de.gz mt/multi30k/val.en.gz",
+    "translate-tatoeba": "translate --data mt/tatoeba_eng_fra_train.txt.gz --epochs 8",
+    "video": "video --data video/jhmdb_pose_split1_train.csv.gz --folds 5",
+    "ner-wikiann": "ner --data ner/wikiann_en_train.conll --valid ner/wikiann_en_dev.conll",
+    "ner-wnut": "ner --data ner/wnut17_train.conll --valid ner/wnut17_dev.conll",
+}
+
+
+def fail(text, code):
+    print(f"reproduce: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def train(program, data, arguments, seed, model):
+    """The metrics of each split, as the program prints them, and the minutes."""
+    words = [os.path.join(data, w) if "/" in w else w for w in arguments.split()]
+    command = [program, "train", *words, "--seed", str(seed), "--out", model, "--json"]
+    start = time.monotonic()
+    results = {}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            fields = json.loads(line)
+            split = fields.get("split", "")
+            if split and not split.startswith("fold "):
+                results[split] = {k: v for k, v in fields.items() if isinstance(v, float)}
+    if process.returncode != 0:
+        fail(f"'{' '.join(command[1:])}' ended with exit code {process.returncode}", process.returncode)
+    return results, (time.monotonic() - start) / 60
+
+
+def summary(name, runs):
+    """Of each metric of each split the mean over the runs, and the smallest and the largest."""
+    lines = []
+    for split in runs[0][0]:
+        for metric in runs[0][0][split]:
+            seen = [results[split][metric] for results, _ in runs]
+            lines.append(f"{name}, {split}, {metric}: {statistics.mean(seen):.4g}"
+                         + (f" ({min(seen):.4g} .. {max(seen):.4g})" if len(seen) > 1 else ""))
+    minutes = statistics.mean(m for _, m in runs)
+    lines.append(f"{name}: {len(runs)} seed{'s' if len(runs) > 1 else ''}, {minutes:.1f} minutes each")
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./run reproduce", description="Trains again what models/README.md measures.")
+    parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--data", required=True, help="the folder of the data; by default what UNROLL_DATA says")
+    parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each, with the seeds 1, 2, ...")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="or the beginning of several: " + ", ".join(TRAININGS))
+    o = parser.parse_args()
+    if not o.names:
+        parser.print_help(sys.stderr)
+        return
+    if o.seeds < 1:
+        fail(f"--seeds {o.seeds} is not 1 or more", 2)
+    chosen = []
+    for wanted in o.names:
+        found = [name for name in TRAININGS if name.startswith(wanted) and name not in chosen]
+        if not any(name.startswith(wanted) for name in TRAININGS):
+            fail(f"there is nothing named {wanted}; there is {', '.join(TRAININGS)}", 2)
+        chosen += found
+    if not os.path.isdir(o.data):
+        fail(f"there is no folder {o.data} (set UNROLL_DATA)", 2)
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in chosen:
+            runs = []
+            for seed in range(1, o.seeds + 1):
+                print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
+                runs.append(train(o.program, o.data, TRAININGS[name], seed, os.path.join(folder, "model")))
+            lines += summary(name, runs)
+            print("\n".join(summary(name, runs)), file=sys.stderr, flush=True)
+    print("\n".join(lines), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
