@@ -17,6 +17,8 @@ import time
 TRAININGS = {
     "char-lm": "char-lm --data char_lm/tinyshakespeare.txt --cell gru --epochs 10",
     "word-lm": "word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --shards 1",
+    "word-lm-tied": "word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --hidden 400 --embed 400 --tied"
+                    " --dropout 0.4 --dropout-input 0.2 --steps 30 --epochs 20 --hold 9 --factor 0.75 --init 0.07",
     "pixels": "pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz",
     "speech-strings": "speech --data speech/fsdd_train.tar.gz",
     "speech-vowels": "vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test",
@@ -79,7 +81,7 @@ def summary(name, runs):
 def main():
     parser = argparse.ArgumentParser(prog="./run reproduce", description="Trains again what models/README.md measures.")
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--data", required=True, help="the folder of the data; by default what UNROLL_DATA says")
+    parser.add_argument("--data", help="the folder of the data; by default what UNROLL_DATA says")
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each, with the seeds 1, 2, ...")
     parser.add_argument("names", nargs="*", metavar="NAME", help="or the beginning of several: " + ", ".join(TRAININGS))
     o = parser.parse_args()
@@ -90,10 +92,10 @@ def main():
         fail(f"--seeds {o.seeds} is not 1 or more", 2)
     chosen = []
     for wanted in o.names:
-        found = [name for name in TRAININGS if name.startswith(wanted) and name not in chosen]
-        if not any(name.startswith(wanted) for name in TRAININGS):
+        found = [wanted] if wanted in TRAININGS else [name for name in TRAININGS if name.startswith(wanted)]
+        if not found:
             fail(f"there is nothing named {wanted}; there is {', '.join(TRAININGS)}", 2)
-        chosen += found
+        chosen += [name for name in found if name not in chosen]
     if not os.path.isdir(o.data):
         fail(f"there is no folder {o.data} (set UNROLL_DATA)", 2)
     lines = []
