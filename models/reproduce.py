@@ -40,6 +40,9 @@ TRAININGS = {
     "ner-wikiann": "ner --data ner/wikiann_en_train.conll --valid ner/wikiann_en_dev.conll",
     "ner-wnut": "ner --data ner/wnut17_train.conll --valid ner/wnut17_dev.conll",
 }
+# what belongs beside a file that lies about without it: how many utterances there are of each speaker
+# (archive.ics.uci.edu/dataset/128)
+BESIDE = {"speech/japanese_vowels/ae.test": ("size_ae.test", "31 35 88 44 29 24 40 50 29\n")}
 
 
 def fail(text, code):
@@ -47,9 +50,26 @@ def fail(text, code):
     sys.exit(code)
 
 
-def train(program, data, arguments, seed, model):
+def found(data, word, folder):
+    """A word of a command; where it is a file of the data, its path."""
+    if "/" not in word:
+        return word
+    path = os.path.join(data, word)
+    name, text = BESIDE.get(word, ("", ""))
+    if not name or not os.path.exists(path) or os.path.exists(os.path.join(os.path.dirname(path), name)):
+        return path
+    link = os.path.join(folder, os.path.basename(path))
+    if not os.path.exists(link):
+        os.symlink(os.path.abspath(path), link)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    return link
+
+
+def train(program, data, arguments, seed, folder):
     """The metrics of each split, as the program prints them, and the minutes."""
-    words = [os.path.join(data, w) if "/" in w else w for w in arguments.split()]
+    words = [found(data, word, folder) for word in arguments.split()]
+    model = os.path.join(folder, "model.safetensors")
     command = [program, "train", *words, "--seed", str(seed), "--out", model, "--json"]
     start = time.monotonic()
     results = {}
@@ -92,10 +112,10 @@ def main():
         fail(f"--seeds {o.seeds} is not 1 or more", 2)
     chosen = []
     for wanted in o.names:
-        found = [wanted] if wanted in TRAININGS else [name for name in TRAININGS if name.startswith(wanted)]
-        if not found:
+        names = [wanted] if wanted in TRAININGS else [name for name in TRAININGS if name.startswith(wanted)]
+        if not names:
             fail(f"there is nothing named {wanted}; there is {', '.join(TRAININGS)}", 2)
-        chosen += [name for name in found if name not in chosen]
+        chosen += [name for name in names if name not in chosen]
     if not os.path.isdir(o.data):
         fail(f"there is no folder {o.data} (set UNROLL_DATA)", 2)
     lines = []
@@ -104,7 +124,7 @@ def main():
             runs = []
             for seed in range(1, o.seeds + 1):
                 print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
-                runs.append(train(o.program, o.data, TRAININGS[name], seed, os.path.join(folder, "model")))
+                runs.append(train(o.program, o.data, TRAININGS[name], seed, folder))
             lines += summary(name, runs)
             print("\n".join(summary(name, runs)), file=sys.stderr, flush=True)
     print("\n".join(lines), file=sys.stderr)

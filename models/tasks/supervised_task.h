@@ -80,9 +80,10 @@ class SupervisedTask : public Task {
       std::tie(all, valid) = parted(std::move(all), static_cast<Index>(std::lround(1 / data.held_out)), 0);
     else if (!data.valid.empty())
       valid = read(data.valid, data, report);
+    const Examples test = data.test.empty() ? Examples() : read(data.test, data, report);
     Trained trained = fitted(all, valid, out, report);
     if (!out.empty()) report.say("saved " + out);
-    if (!data.test.empty()) report.result(metrics("test", trained, encoded(trained, read(data.test, data, report))));
+    if (!test.empty()) report.result(metrics("test", trained, encoded(trained, test)));
     report.result(metrics("valid", trained, valid));
     return trained.finished;
   }
