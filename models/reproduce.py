@@ -66,10 +66,10 @@ def found(data, word, folder):
     return link
 
 
-def train(program, data, arguments, seed, folder):
+def train(program, data, name, seed, folder):
     """The metrics of each split, as the program prints them, and the minutes."""
-    words = [found(data, word, folder) for word in arguments.split()]
-    model = os.path.join(folder, "model.safetensors")
+    words = [found(data, word, folder) for word in TRAININGS[name].split()]
+    model = os.path.join(folder, f"{name}-{seed}.safetensors")
     command = [program, "train", *words, "--seed", str(seed), "--out", model, "--json"]
     start = time.monotonic()
     results = {}
@@ -90,7 +90,7 @@ def summary(name, runs):
     lines = []
     for split in runs[0][0]:
         for metric in runs[0][0][split]:
-            seen = [results[split][metric] for results, _ in runs]
+            seen = [results[split][metric] for results, _ in runs if metric in results.get(split, {})]
             lines.append(f"{name}, {split}, {metric}: {statistics.mean(seen):.4g}"
                          + (f" ({min(seen):.4g} .. {max(seen):.4g})" if len(seen) > 1 else ""))
     minutes = statistics.mean(m for _, m in runs)
@@ -99,12 +99,13 @@ def summary(name, runs):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./run reproduce", description="Trains again what models/README.md measures.")
+    parser = argparse.ArgumentParser(prog="./run reproduce", description="Trains again what models/README.md measures.",
+                                     allow_abbrev=False)
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--data", help="the folder of the data; by default what UNROLL_DATA says")
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each, with the seeds 1, 2, ...")
     parser.add_argument("names", nargs="*", metavar="NAME", help="or the beginning of several: " + ", ".join(TRAININGS))
-    o = parser.parse_args()
+    o = parser.parse_intermixed_args()
     if not o.names:
         parser.print_help(sys.stderr)
         return
@@ -116,17 +117,17 @@ def main():
         if not names:
             fail(f"there is nothing named {wanted}; there is {', '.join(TRAININGS)}", 2)
         chosen += [name for name in names if name not in chosen]
-    if not os.path.isdir(o.data):
+    if o.data is None or not os.path.isdir(o.data):
         fail(f"there is no folder {o.data} (set UNROLL_DATA)", 2)
+    folder = tempfile.mkdtemp(prefix="unroll-")
+    print(f"the models are in {folder}", file=sys.stderr)
     lines = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in chosen:
-            runs = []
-            for seed in range(1, o.seeds + 1):
-                print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
-                runs.append(train(o.program, o.data, TRAININGS[name], seed, folder))
-            lines += summary(name, runs)
-            print("\n".join(summary(name, runs)), file=sys.stderr, flush=True)
+    for name in chosen:
+        runs = []
+        for seed in range(1, o.seeds + 1):
+            print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
+            runs.append(train(o.program, o.data, name, seed, folder))
+        lines += summary(name, runs)
     print("\n".join(lines), file=sys.stderr)
 
 
