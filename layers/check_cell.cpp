@@ -52,7 +52,7 @@ class LayerCheck {
         if (!options_.random) attempt("a batch and its rows one by one", [&] { singles(lengths, given); });
         attempt("padding", [&] { padding(lengths, given); });
       }
-    if (layer_->scans())
+    if (layer_->looped() != nullptr)
       for (const Lengths lengths : {Lengths(), Lengths(unsorted), Lengths(short_and_none)})
         attempt("scan and loop", [&] { scan_and_loop(lengths); });
     if (options_.timed || options_.random || !layer_->steps()) return;
@@ -90,8 +90,8 @@ class LayerCheck {
         return fail(fmt::format("{}: element {} is {:.15g} and {:.15g}", of, i, a[i], b[i]));
   }
 
-  void expect_same_state(const State& got, std::span<const Var<double>> want) {
-    for (std::size_t k = 0; k < want.size(); ++k) expect_same("last state", got.arrays[k], want[k]);
+  void expect_same_state(std::span<const Var<double>> got, const State& want) {
+    for (std::size_t k = 0; k < want.arrays.size(); ++k) expect_same("last state", got[k], want.arrays[k]);
   }
 
   State given_state(Tape<double>& tape) const {
@@ -131,12 +131,13 @@ class LayerCheck {
   }
 
   void scan_and_loop(Lengths lengths) {
+    const auto loop = layer_->looped();
     Tape<double> tape;
     const Var<double> xs = tape.use(xs_);
     const State start = given_state(tape);
-    const auto a = layer_->run(xs, &start, lengths), b = layer_->loop(xs, start, lengths);
+    const auto a = layer_->run(xs, &start, lengths), b = loop->run(xs, &start, lengths);
     expect_same("outputs", a.outputs, b.outputs);
-    expect_same_state(a.last, b.last.arrays);
+    expect_same_state(a.last.arrays, b.last);
   }
 
   void singles(Lengths lengths, bool given) {
@@ -158,7 +159,7 @@ class LayerCheck {
       }
       const auto one = layer_->run(xs, &start, {});
       expect_same("outputs", row(slice(all.outputs, 0, 0, n), 1), one.outputs);
-      expect_same_state(one.last, rows(all.last));
+      expect_same_state(rows(all.last), one.last);
     }
   }
 
@@ -209,7 +210,7 @@ class LayerCheck {
       expect_same("outputs", all.outputs[t], output);
       state = after;
     }
-    expect_same_state(state, all.last.arrays);
+    expect_same_state(all.last.arrays, state);
   }
 
   void chunks() {
@@ -268,9 +269,11 @@ GradientReport check_extents(const CheckedCell& cell, const CellCheckOptions& op
   GradientReport report;
   Rng rng(options.seed);
   // A fault of one layer would only be repeated by those made of it.
-  check_layer("one layer", cell.one(rng), options, report);
-  if (cell.looped)
-    if (auto looped = cell.looped(rng); report && looped != nullptr)
+  auto one = cell.one(rng);
+  const bool may_scan = one->looped() != nullptr;
+  check_layer("one layer", std::move(one), options, report);
+  if (may_scan)
+    if (auto looped = cell.one(rng)->looped(); report && looped->is_linear())
       check_layer("one layer, looped", std::move(looped), options, report);
   if (!report) {
     if (const std::string where = first_wrong(cell, options); !where.empty()) report.problems.push_back(where);

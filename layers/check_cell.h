@@ -48,11 +48,12 @@ class CheckedLayer {
   virtual State with(const State& state, std::span<const Var<double>> arrays) const = 0;
   /// The layer over a sequence, from its own initial state if `start` is null.
   virtual Run run(Var<double> xs, const State* start, Lengths lengths) const = 0;
-  /// Whether it unrolls linear cells, by a scan or by a loop; and the loop.
-  virtual bool scans() const = 0;
-  virtual Run loop(Var<double> xs, const State& start, Lengths lengths) const = 0;
+  /// Of a layer of a LinearCell the same that goes step by step; else null.
+  virtual std::unique_ptr<CheckedLayer> looped() const = 0;
+  /// Whether one scan unrolls it where it may.
+  virtual bool is_linear() const = 0;
   virtual bool steps() const = 0;
-  virtual Run step(Var<double> x, const State& state) const = 0;
+  virtual Run step(Var<double> x, const State& state) = 0;
 };
 
 template <class L>
@@ -69,16 +70,26 @@ class CheckedLayerOf final : public CheckedLayer {
     return listed(map_vars(of(state), [&](Var<double>) { return arrays[k++]; }));
   }
   Run run(Var<double> xs, const State* start, Lengths lengths) const override {
-    return run(layer_, xs, start, lengths);
+    const auto unrolled = start != nullptr ? layer_(xs, of(*start), lengths) : layer_(xs, lengths);
+    return {unrolled.outputs, listed(unrolled.last)};
   }
-  bool scans() const override { return linear; }
-  Run loop(Var<double> xs, const State& start, Lengths lengths) const override {
-    L layer = layer_;
-    if constexpr (linear) layer.scan = false;
-    return run(layer, xs, &start, lengths);
+  std::unique_ptr<CheckedLayer> looped() const override {
+    if constexpr (linear) {
+      L layer = layer_;
+      layer.scan = false;
+      return std::make_unique<CheckedLayerOf>(std::move(layer));
+    } else {
+      return nullptr;
+    }
+  }
+  bool is_linear() const override {
+    if constexpr (linear)
+      return detail::is_linear(layer_.cell);
+    else
+      return false;
   }
   bool steps() const override { return streams; }
-  Run step(Var<double> x, const State& state) const override {
+  Run step(Var<double> x, const State& state) override {
     if constexpr (streams) {
       const Own after = layer_.step(x, of(state));
       return {top_of<double>(after), listed(after)};
@@ -89,17 +100,13 @@ class CheckedLayerOf final : public CheckedLayer {
 
  private:
   static constexpr bool linear = requires(const L& l) { requires LinearCell<decltype(l.cell)>; };
-  static constexpr bool streams = requires(const L& l, Var<double> x, const Own& s) { l.step(x, s); };
+  static constexpr bool streams = requires(L& l, Var<double> x, const Own& s) { l.step(x, s); };
 
   static const Own& of(const State& state) { return std::any_cast<const Own&>(state.own); }
   static State listed(const Own& own) {
     State state{own, {}};
     for_each_var(own, [&](const Var<double>& v) { state.arrays.push_back(v); });
     return state;
-  }
-  static Run run(const L& layer, Var<double> xs, const State* start, Lengths lengths) {
-    const auto unrolled = start != nullptr ? layer(xs, of(*start), lengths) : layer(xs, lengths);
-    return {unrolled.outputs, listed(unrolled.last)};
   }
 
   L layer_;
@@ -110,7 +117,6 @@ using MakeLayer = std::function<std::unique_ptr<CheckedLayer>(Rng&)>;
 /// How a cell is unrolled while it is checked.
 struct CheckedCell {
   MakeLayer one, both, three, three_both;
-  MakeLayer looped;  // of linear cells, whose layers are else one scan; it makes none if this cell is not linear
 };
 
 template <class Make>
@@ -135,15 +141,7 @@ CheckedCell checked_cell(const Make& make, Index first_in, Index width) {
       return std::make_unique<CheckedLayerOf<Stacked<L>>>(Stacked<L>(std::move(layers)));
     };
   };
-  CheckedCell cell{single(one), single(both), stack(one), stack(both), nullptr};
-  if constexpr (LinearCell<decltype(Layer::cell)>)
-    cell.looped = [one, first_in](Rng& rng) -> std::unique_ptr<CheckedLayer> {
-      Layer layer = one(first_in, rng);
-      layer.scan = false;
-      if (!is_linear(layer.cell)) return nullptr;
-      return std::make_unique<CheckedLayerOf<Layer>>(std::move(layer));
-    };
-  return cell;
+  return {single(one), single(both), stack(one), stack(both)};
 }
 
 void check_layer(const std::string& name, std::unique_ptr<CheckedLayer> layer, const CellCheckOptions& options,

@@ -90,6 +90,11 @@ void require_below(Verdict& v, const char* what, double value, double limit) {
 
 constexpr double most_rounding = 1e-12, most_in_float = 1e-4, most_left = 1e-2;
 
+template <class Make>
+GradientReport over_cell(bool grid, Make make, const CellCheckOptions& options = {}) {
+  return grid ? check_cell_on_grid(make, options) : check_cell(make, options);
+}
+
 Verdict certify_cell(const std::string& name, bool quick) {
   Verdict v{name, "cell"};
   const auto layer = [&]<Real T>(std::type_identity<T>, Index width) {
@@ -97,8 +102,7 @@ Verdict certify_cell(const std::string& name, bool quick) {
     return Recurrent<AnyCell<T>>(3, width, rng, name);
   };
   const auto outputs = [](const auto& l, auto x) { return l(x).outputs; };
-  const auto make = [name](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); };
-  take(v, quick ? check_cell(make) : check_cell_on_grid(make));
+  take(v, over_cell(!quick, [name](Index in, Index width, Rng& rng) { return AnyCell<double>(in, width, rng, name); }));
   require_below(v, "reference", numpy_parity::of_cell<double>(name).worst, most_rounding);
   if (std::ranges::find(torch_parity::cells, name) == torch_parity::cells.end())
     v.columns.push_back("");
@@ -153,10 +157,6 @@ struct Wrapped {
   GradientReport (*check)(bool grid);
 };
 
-template <class Make>
-GradientReport over_cell(bool grid, Make make, const CellCheckOptions& options) {
-  return grid ? check_cell_on_grid(make, options) : check_cell(make, options);
-}
 template <class Wrap>
 GradientReport over_cells(bool grid, Wrap wrap, const CellCheckOptions& options = {}) {
   GradientReport report = over_cell(
