@@ -213,8 +213,8 @@ struct LinearCrossEntropy {
   void spread(Tape<T>& tape, View<const T> d, Index first) const {
     if (wanted(weight)) {
       const auto [dw, fresh] = tape.claim_gradient(weight.index());
-      const View<const T> x = values(h).rows_between(first, first + d.rows), dx = d;
-      gemm<T>(Trans::yes, across == Trans::yes ? dx : x, Trans::no, across == Trans::yes ? x : dx, dw, !fresh);
+      const View<const T> x = values(h).rows_between(first, first + d.rows);
+      gemm<T>(Trans::yes, across == Trans::yes ? d : x, Trans::no, across == Trans::yes ? x : d, dw, !fresh);
     }
     if (wanted(bias)) {
       T* const db = gradient(bias).data;

@@ -106,6 +106,8 @@ TEST_CASE_FIXTURE(Given, "op errors: reductions, losses and options") {
                        "linear_cross_entropy: shapes do not fit: [2, 3] x [3, 4] + [3]", ShapeError);
   CHECK_THROWS_WITH_AS(linear_cross_entropy(m23, m34, three, ids, {}, {.b = true}),
                        "linear_cross_entropy: shapes do not fit: [2, 3] x [3, 4]^T + [3]", ShapeError);
+  CHECK_THROWS_WITH_AS(linear_cross_entropy(m23, m34, four, ids, {}, {.a = true}),
+                       "linear_cross_entropy: its rows cannot be transposed", ValueError);
   CHECK_THROWS_AS(masked_mean(m23, std::vector<Index>{0, 0, 0}), ValueError);
   CHECK_THROWS_AS(masked_mean(m23, std::vector<Index>{3, 0, 0}), ShapeError);
   CHECK_THROWS_AS(huber(m23, m23, 0), ValueError);
