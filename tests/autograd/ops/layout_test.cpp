@@ -187,14 +187,19 @@ TEST_CASE("layout: no gradient flows through stop_gradient") {
 TEST_CASE_TEMPLATE("layout: a transposition of many registers moves each element, and its gradient back", T, float,
                    double) {
   Rng rng{4};
-  const Tensor<T> values = init::normal<T>({37, 3, 70}, 1, rng);
+  const auto normal = [&](const Shape& shape) {
+    Tensor<T> x = make_tensor<T>(shape);
+    for (T& v : x) v = static_cast<T>(rng.normal());
+    return x;
+  };
+  const Tensor<T> values = normal({37, 3, 70});
   for (const bool part : {false, true}) {
     Tape<T> tape;
     const Var<T> x = tape.variable(values), source = part ? Var<T>(slice(x, -1, 2, 67)) : x;
     const Var<T> y = transpose(source, 0, 2);
     const Index first = part ? 2 : 0, count = part ? 65 : 70;
     REQUIRE(y.shape() == Shape{count, 3, 37});
-    const Tensor<T> got = y.value(), weights = init::normal<T>({count, 3, 37}, 1, rng);
+    const Tensor<T> got = y.value(), weights = normal({count, 3, 37});
     tape.backward(sum(y * tape.constant(weights)) + sum(x));
     const Tensor<T> d = x.grad();
     Index moved = 0, back = 0;
