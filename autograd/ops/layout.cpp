@@ -1,5 +1,5 @@
 #include <unroll/autograd/ops/layout.h>
-
+#include <unroll/autograd/ops/select_rows.h>
 #include <unroll/autograd/tensor/transpose.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
@@ -122,32 +122,6 @@ struct Concat {
       const View<T> d = gradient(part);
       simd::add_scaled(T(1), dy + start, d.row(r), d.cols);
     });
-  }
-};
-
-template <Real T>
-struct GatherRows {
-  static constexpr const char* name = "gather_rows";
-  Var<T> x;
-  std::span<const Index> rows;
-
-  void forward(Var<T> y) const {
-    const View<const T> from = values(x);
-    const View<T> out = result(y);
-    for (Index r = 0; r < out.rows; ++r) {
-      const Index source = rows[static_cast<std::size_t>(r)];
-      if (source < 0)
-        std::fill_n(out.row(r), out.cols, T(0));
-      else
-        std::copy_n(from.row(source), out.cols, out.row(r));
-    }
-  }
-  void backward(Var<T> y) const {
-    const View<const T> dy = gradient(y);
-    const View<T> dx = gradient(x);
-    for (Index r = 0; r < dy.rows; ++r)
-      if (const Index source = rows[static_cast<std::size_t>(r)]; source >= 0)
-        simd::add_scaled(T(1), dy.row(r), dx.row(source), dy.cols);
   }
 };
 
@@ -296,8 +270,7 @@ Var<T> gather_rows(Var<T> x, std::span<const Index> rows, const Shape& shape) {
                                     "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
   for (const Index r : rows)
     tape.template require<IndexError>(r >= -1 && r < from.rows(), "gather_rows: row {} is outside {}", r, from);
-  const auto kept = tape.keep(rows);
-  return record(shape, GatherRows<T>{x, kept}, x);
+  return record(shape, GatherRows<T>{{x, tape.keep(rows)}}, x);
 }
 
 template <Real T>

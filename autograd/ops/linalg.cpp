@@ -1,5 +1,6 @@
 #include <unroll/autograd/ops/layout.h>
 #include <unroll/autograd/ops/linalg.h>
+#include <unroll/autograd/ops/select_rows.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
@@ -28,14 +29,62 @@ void add_left_gradient(Var<T> left, Trans tr, Var<T> right, View<const T> dy) {
   product<T>(Trans::no, dy, tr == Trans::no ? Trans::yes : Trans::no, right, d, !fresh);
 }
 
+/// x op(w) + bias where rows of x recur, one product for each distinct row.
+template <Real T>
+struct DistinctProduct {
+  static constexpr Index block = 256;
+  const DistinctRows<T>& x;
+  Trans trans;
+  Var<T> w;
+  Index depth;
+
+  void forward(View<T> y, const T* bias) const {
+    const std::span<T> memory = w.tape().template scratch<T>(block * (depth + y.cols));
+    for (Index first = 0; first < x.count(); first += block) {
+      const Index n = std::min(block, x.count() - first);
+      const View<T> rows{memory.data(), n, depth, depth}, products{memory.data() + block * depth, n, y.cols, y.cols};
+      x.gather(first, rows);
+      product<T>(Trans::no, rows, trans, w, products, false, bias);
+      x.spread(first, products, y);
+    }
+  }
+  void backward(View<const T> dy, T* dbias) const {
+    Tape<T>& tape = w.tape();
+    const std::span<T> memory = tape.template scratch<T>(block * (depth + dy.cols));
+    for (Index first = 0; first < x.count(); first += block) {
+      const Index n = std::min(block, x.count() - first);
+      const View<T> rows{memory.data(), n, depth, depth}, sums{memory.data() + block * depth, n, dy.cols, dy.cols};
+      x.collect(first, dy, sums);
+      for (Index r = 0; dbias != nullptr && r < n; ++r) simd::add_scaled(T(1), sums.row(r), dbias, sums.cols);
+      if (wanted(w)) {
+        x.gather(first, rows);
+        const auto [dw, fresh] = tape.claim_gradient(w.index());
+        if (trans == Trans::no)
+          gemm<T>(Trans::yes, rows, Trans::no, sums, dw, !fresh);
+        else
+          gemm<T>(Trans::yes, sums, Trans::no, rows, dw, !fresh);
+      }
+      if (!x.source_wanted()) continue;
+      product<T>(Trans::no, sums, trans == Trans::no ? Trans::yes : Trans::no, w, rows, false);
+      x.add_to_source(first, rows);
+    }
+  }
+};
+
 template <Real T>
 struct MatMul {
   static constexpr const char* name = "matmul";
   Var<T> a, b;
   Transposed transposed;
+  const DistinctRows<T>* distinct;
 
-  void forward(Var<T> y) const { product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false); }
+  DistinctProduct<T> by_distinct_rows() const { return {*distinct, flag(transposed.b), b, values(a).cols}; }
+  void forward(Var<T> y) const {
+    if (distinct != nullptr) return by_distinct_rows().forward(result(y), nullptr);
+    product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false);
+  }
   void backward(Var<T> y) const {
+    if (distinct != nullptr && distinct->may_bypass()) return by_distinct_rows().backward(gradient(y), nullptr);
     Tape<T>& tape = y.tape();
     const View<const T> dy = gradient(y), x = values(a), w = values(b);
     if (!transposed.a) {
@@ -62,11 +111,17 @@ template <Real T>
 struct Affine {
   static constexpr const char* name = "affine";
   Var<T> x, w, bias;
+  const DistinctRows<T>* distinct;
 
-  void forward(Var<T> y) const { product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data); }
+  DistinctProduct<T> by_distinct_rows() const { return {*distinct, Trans::no, w, values(x).cols}; }
+  void forward(Var<T> y) const {
+    if (distinct != nullptr) return by_distinct_rows().forward(result(y), values(bias).data);
+    product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data);
+  }
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y), from = values(x);
     T* const db = wanted(bias) ? gradient(bias).data : nullptr;
+    if (distinct != nullptr && distinct->may_bypass()) return by_distinct_rows().backward(dy, db);
     const auto [dx, fresh] = wanted(x) ? y.tape().claim_gradient(x.index()) : std::pair<View<T>, bool>();
     // By blocks of rows, so that each is read from the cache where it is read again.
     for (Index first = 0; first < dy.rows; first += Tape<T>::product_rows) {
@@ -163,7 +218,8 @@ Var<T> matmul(Var<T> a, Var<T> b, Transposed transposed) {
   check((transposed.a ? x[0] : x.cols()) == (transposed.b ? w[1] : w[0]), "inner extents differ");
   const Index cols = transposed.b ? w[0] : w[1];
   const Shape shape = transposed.a ? Shape{x[1], cols} : x.with(-1, cols);
-  return record(shape, MatMul<T>{a, b, transposed}, a, b);
+  const DistinctRows<T>* const distinct = transposed.a ? nullptr : DistinctRows<T>::of(a);
+  return record(shape, MatMul<T>{a, b, transposed, distinct}, a, b);
 }
 
 template <Real T>
@@ -176,7 +232,7 @@ Var<T> affine(Var<T> x, Var<T> w, Var<T> bias) {
     throw ShapeError(tape.located(fmt::format("affine: shapes do not fit: {} x {} + {}", sx, sw, sb), both));
   }
   const Var<T> b = contiguous(bias);
-  return record(sx.with(-1, sw[1]), Affine<T>{x, w, b}, x, w, b);
+  return record(sx.with(-1, sw[1]), Affine<T>{x, w, b, DistinctRows<T>::of(x)}, x, w, b);
 }
 
 template <Real T>

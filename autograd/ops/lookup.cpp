@@ -1,36 +1,7 @@
 #include <unroll/autograd/ops/lookup.h>
+#include <unroll/autograd/ops/select_rows.h>
 
 namespace unroll::inline UNROLL_ISA {
-namespace {
-
-template <Real T>
-struct Lookup {
-  static constexpr const char* name = "lookup";
-  Var<T> table;
-  std::span<const std::int32_t> ids;
-
-  void forward(Var<T> y) const {
-    const View<const T> from = values(table);
-    const View<T> out = result(y);
-    for (Index r = 0; r < out.rows; ++r) {
-      const Index id = ids[static_cast<std::size_t>(r)];
-      if (id < 0)
-        std::fill_n(out.row(r), out.cols, T(0));
-      else
-        std::copy_n(from.row(id), out.cols, out.row(r));
-    }
-  }
-  void backward(Var<T> y) const {
-    if (!wanted(table)) return;
-    Gradient<T>& sink = *y.tape().sink_of(table.index());
-    const View<const T> dy = gradient(y);
-    for (Index r = 0; r < dy.rows; ++r)
-      if (const Index id = ids[static_cast<std::size_t>(r)]; id >= 0)
-        simd::add_scaled(T(1), dy.row(r), sink.row(id), dy.cols);
-  }
-};
-
-}  // namespace
 
 template <Real T>
 Var<T> lookup(Tape<T>& tape, const Parameter<T>& table, std::span<const std::int32_t> ids, const Shape& ids_shape) {
@@ -53,7 +24,9 @@ Var<T> lookup(Tape<T>& tape, const Parameter<T>& table, std::span<const std::int
         id >= -1 && id < table.shape()[0],
         [&] { return fmt::format("lookup: id {} is outside a table of {} entries", id, table.shape()[0]); },
         std::type_identity<IndexError>{});
-  return record(ids_shape.inserted(-1, table.shape()[1]), Lookup<T>{leaf, tape.keep(ids)}, leaf);
+  const auto rows = tape.template room<Index>(static_cast<Index>(ids.size()));
+  std::copy(ids.begin(), ids.end(), rows.begin());
+  return record(ids_shape.inserted(-1, table.shape()[1]), detail::Lookup<T>{{leaf, rows}}, leaf);
 }
 
 template Var<float> lookup(Tape<float>&, const Parameter<float>&, std::span<const std::int32_t>, const Shape&);

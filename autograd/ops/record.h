@@ -37,7 +37,7 @@ int axis_of(const Tape<T>& tape, const Shape& shape, int axis, const char* op) {
 }
 
 template <Real T, class R>
-constexpr Op<T> op_of{R::name, &run_backward<T, R>, nullptr};
+inline constexpr Op<T> op_of{R::name, &run_backward<T, R>, nullptr};
 
 }  // namespace detail
 

@@ -799,6 +799,10 @@ std::vector<Tensor<T>> Tape<T>::gradient(Var<T> y, const Tensor<T>& seed, std::s
     require<TapeError>(checked(x, "gradient").grad != nullptr, "gradient: no gradient is kept for this {}",
                        node(x.index()).op->name);
   }
+  struct Asked {
+    std::span<const Var<T>>& asked;
+    ~Asked() { asked = {}; }
+  } const asked{asked_ = wrt};
   sweep(y, seed.data(), [&](std::uint32_t, const Parameter<T>& p) -> Gradient<T>* {
     for (const Var<T>& x : wrt)
       if (parameter_of(x.index()) == &p) return &own.of(p);

@@ -234,12 +234,14 @@ class Tape {
   }
   /// The values in the slab as one, when all have come.
   Var<T> whole(const Slab& slab, std::span<const Var<T>> parts);
-  /// Attaches the rule that backward will call; does nothing when no gradient is wanted.
+  /// Attaches the rule that backward will call. Does nothing when no gradient is wanted, but for a rule that says
+  /// `kept_always`, since ops look at it.
   template <class Rule>
   void keep_rule(Var<T> y, const Rule& rule) {
     static_assert(std::is_trivially_destructible_v<Rule>, "a rule is never destroyed");
     Node<T>& n = nodes_[y.index()];
-    if (n.grad != nullptr) n.rule = new (payloads_.allocate(sizeof(Rule)).data) Rule(rule);
+    constexpr bool always = requires { requires Rule::kept_always; };
+    if (always || n.grad != nullptr) n.rule = new (payloads_.allocate(sizeof(Rule)).data) Rule(rule);
   }
   /// A node that looks at part of the memory of `x`.
   Var<T> alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride);
@@ -306,6 +308,10 @@ class Tape {
   Var<T> lend(Tape& to, Var<T> x, bool with_gradient);
   /// On an inner tape: backward from several values with their gradients given, into the parameters as `outer` says.
   void backward_within(const Tape& outer, std::span<const Var<T>> ys, std::span<const View<const T>> seeds);
+  /// During backward: is the gradient of this value what gradient() was asked for?
+  bool asked_for(const Var<T>& v) const {
+    return std::ranges::any_of(asked_, [&](const Var<T>& a) { return a.index_ == v.index_; });
+  }
   /// During backward: did any gradient arrive at this value?
   bool reached(Var<T> y) const { return reached(nodes_[y.index()]); }
 
@@ -416,6 +422,7 @@ class Tape {
   std::vector<std::uint32_t> pending_;
   std::vector<Products> products_;
   std::uint32_t products_used_ = 0;
+  std::span<const Var<T>> asked_;  // while gradient() runs
   std::vector<Leaf> leaves_;
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
   Substitution* substitution_ = nullptr;   // the innermost

@@ -1,0 +1,143 @@
+#include <unroll/autograd/ops/select_rows.h>
+#include <unroll/autograd/tensor/simd.h>
+
+namespace unroll::inline UNROLL_ISA::detail {
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+/// How rows of x were selected, or null.
+template <Real T>
+const SelectRows<T>* selection(Var<T> x) {
+  const Node<T>& n = x.tape().node(x.index());
+  if (n.rule == nullptr) return nullptr;
+  if (n.op == &op_of<T, Lookup<T>>) return static_cast<const Lookup<T>*>(n.rule);
+  if (n.op == &op_of<T, GatherRows<T>>) return static_cast<const GatherRows<T>*>(n.rule);
+  return nullptr;
+}
+
+template <Real T>
+void copy_or_zero(View<const T> from, Index row, T* to) {
+  if (row < 0)
+    std::fill_n(to, from.cols, T(0));
+  else
+    std::copy_n(from.row(row), from.cols, to);
+}
+
+/// Adds row i of d to row rows[i] of the gradient of x; of a parameter, only the rows that are reached are touched.
+template <Real T>
+void scatter(View<const T> d, std::span<const Index> rows, Var<T> x) {
+  const Tape<T>& tape = x.tape();
+  const Parameter<T>* const parameter = tape.parameter_of(x.index());
+  const bool by_row = parameter != nullptr && tape.node(x.index()).shape == parameter->shape();
+  Gradient<T>* const sink = by_row ? tape.sink_of(x.index()) : nullptr;
+  const View<T> dx = by_row ? View<T>() : gradient(x);
+  for (Index i = 0; i < d.rows; ++i)
+    if (const Index row = rows[at(i)]; row >= 0)
+      simd::add_scaled(T(1), d.row(i), by_row ? sink->row(row) : dx.row(row), d.cols);
+}
+
+}  // namespace
+
+template <Real T>
+void SelectRows<T>::forward(Var<T> y) const {
+  const View<T> out = result(y);
+  for (Index r = 0; r < out.rows; ++r) copy_or_zero<T>(values(x), rows[at(r)], out.row(r));
+}
+
+template <Real T>
+void SelectRows<T>::backward(Var<T> y) const {
+  if (wanted(x)) scatter<T>(gradient(y), rows, x);
+}
+
+template <Real T>
+const DistinctRows<T>* DistinctRows<T>::of(Var<T> x) {
+  constexpr Index few = 32;  // rows of which nothing is saved
+  const SelectRows<T>* by = selection(x);
+  if (by == nullptr || static_cast<Index>(by->rows.size()) < few) return nullptr;
+  Tape<T>& tape = x.tape();
+  const auto count = static_cast<Index>(by->rows.size());
+  Index passed = 0;
+  Var<T> source = x;
+  for (; by != nullptr; by = selection(source), ++passed) source = by->x;
+  const Index source_rows = tape.node(source.index()).shape.rows();
+  if (source_rows > 64 * count) return nullptr;
+
+  // One counting sort: place[s + 1] counts row s of the source, and then says where its rows begin.
+  const std::span<Index> memory = tape.template scratch<Index>(count + source_rows + 1);
+  const std::span<Index> rows = memory.first(at(count)), place = memory.subspan(at(count));
+  std::fill(place.begin(), place.end(), Index{0});
+  for (Index r = 0; r < count; ++r) {
+    Index row = r;
+    for (const SelectRows<T>* s = selection(x); s != nullptr && row >= 0; s = selection(s->x)) row = s->rows[at(row)];
+    ++place[at((rows[at(r)] = row) + 1)];
+  }
+  const Index distinct = std::ranges::count_if(place, [](Index n) { return n > 0; });
+  if (2 * distinct > count) return nullptr;
+
+  const auto between = tape.template room<Var<T>>(passed);
+  between[0] = x;
+  for (Index i = 1; i < passed; ++i) between[at(i)] = selection(between[at(i - 1)])->x;
+  const auto sources = tape.template room<Index>(distinct), begins = tape.template room<Index>(distinct + 1),
+             order = tape.template room<Index>(count);
+  Index found = 0, begin = 0;
+  for (Index s = -1; s < source_rows; ++s) {
+    Index& n = place[at(s + 1)];
+    if (n == 0) continue;
+    sources[at(found)] = s;
+    begins[at(found++)] = begin;
+    begin += std::exchange(n, begin);
+  }
+  begins[at(distinct)] = count;
+  for (Index r = 0; r < count; ++r) order[at(place[at(rows[at(r)] + 1)]++)] = r;
+
+  DistinctRows result;
+  result.source_ = source;
+  result.between_ = between;
+  result.sources_ = sources;
+  result.begins_ = begins;
+  result.order_ = order;
+  return tape.keep(std::span<const DistinctRows>(&result, 1)).data();
+}
+
+template <Real T>
+bool DistinctRows<T>::may_bypass() const {
+  return std::ranges::none_of(between_, [](const Var<T>& v) { return v.tape().asked_for(v); });
+}
+
+template <Real T>
+std::span<const Index> DistinctRows<T>::group(Index i) const {
+  return order_.subspan(at(begins_[at(i)]), at(begins_[at(i + 1)] - begins_[at(i)]));
+}
+
+template <Real T>
+void DistinctRows<T>::gather(Index first, View<T> to) const {
+  for (Index i = 0; i < to.rows; ++i) copy_or_zero<T>(values(source_), sources_[at(first + i)], to.row(i));
+}
+
+template <Real T>
+void DistinctRows<T>::spread(Index first, View<const T> from, View<T> y) const {
+  for (Index i = 0; i < from.rows; ++i)
+    for (const Index r : group(first + i)) std::copy_n(from.row(i), from.cols, y.row(r));
+}
+
+template <Real T>
+void DistinctRows<T>::collect(Index first, View<const T> dy, View<T> to) const {
+  for (Index i = 0; i < to.rows; ++i) {
+    const std::span<const Index> rows = group(first + i);
+    std::copy_n(dy.row(rows[0]), to.cols, to.row(i));
+    for (const Index r : rows.subspan(1)) simd::add_scaled(T(1), dy.row(r), to.row(i), to.cols);
+  }
+}
+
+template <Real T>
+void DistinctRows<T>::add_to_source(Index first, View<const T> d) const {
+  scatter<T>(d, sources_.subspan(at(first), at(d.rows)), source_);
+}
+
+template struct SelectRows<float>;
+template struct SelectRows<double>;
+template class DistinctRows<float>;
+template class DistinctRows<double>;
+
+}  // namespace unroll::inline UNROLL_ISA::detail
