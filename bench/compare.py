@@ -259,7 +259,9 @@ def compare(name, program, kinds, rounds, seconds, core, scratch):
     reference = peers[0].ask("losses 4")
     for kind in kinds:
         try:
-            peer = Peer(kind, pin + [sys.executable, __file__, "--serve", kind, "--shape", name, "--file", saved])
+            command = ([program, "serve", "--shape", name, "--each-row", "--save", saved] if kind == "each-row" else
+                       [sys.executable, __file__, "--serve", kind, "--shape", name, "--file", saved])
+            peer = Peer(kind, pin + command)
             begun = time.perf_counter()
             losses = peer.ask("losses 4")
             if kind == "torch.compile":
@@ -295,7 +297,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", help="the benchmark program")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="one shape, again for more; without it, all")
-    parser.add_argument("--peers", default="torch,jax:1", help="of torch, torch.compile, jax:UNROLL (scan's option)")
+    parser.add_argument("--peers", default="torch,jax:1",
+                        help="of torch, torch.compile, jax:UNROLL (scan's option), each-row (unroll without sharing the"
+                             " products of recurring symbols)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each peer in each round")
     parser.add_argument("--core", type=int, default=0)

@@ -140,7 +140,7 @@ void serve_structured(const StructuredCase& c, const std::string& file) {
 int main(int argc, char** argv) {
   CLI::App app("Benchmarks of unroll. Pin them (taskset -c 0) and compare within one run only.");
   app.require_subcommand(1);
-  bool json = false, phases = false;
+  bool json = false, phases = false, each_row = false;
   std::string name, file;
   int threads = 1;
   Index shards = 0;
@@ -153,9 +153,12 @@ int main(int argc, char** argv) {
   train->add_option("--seconds", seconds, "how long to measure each")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  const char* const each_row_help = "multiply each row of the input, also where symbols recur";
+  train->add_flag("--each-row", each_row, each_row_help);
   train->add_flag("--phases", phases, "forward, backward and update apart");
   auto* server = app.add_subcommand("serve", "take orders from standard input (used by compare)");
   server->add_option("--shape", name, "the shape")->required();
+  server->add_flag("--each-row", each_row, each_row_help);
   server->add_option("--save", file, "where to write weights and data")->required();
   auto* structured = app.add_subcommand("serve-structured", "the same for CTC, CRF and beams (used by structured)");
   structured->add_option("--case", name, "which")->required()->check(CLI::IsMember(structured_case_names()));
@@ -184,12 +187,18 @@ int main(int argc, char** argv) {
     if (*train) {
       // Each shape in a process of its own would be needed for its own peak memory: `--shape` gives that.
       Rows rows;
-      for (const TrainShape& s : train_shapes())
-        if (name.empty() || s.name == shape_named(name).name)
-          rows.push_back(measure(s, threads, shards == 0 ? threads : shards, seconds, phases));
+      for (TrainShape s : train_shapes()) {
+        if (!name.empty() && s.name != shape_named(name).name) continue;
+        s.each_row = each_row;
+        rows.push_back(measure(s, threads, shards == 0 ? threads : shards, seconds, phases));
+      }
       print(rows, json);
     }
-    if (*server) serve_shape(shape_named(name), file);
+    if (*server) {
+      TrainShape shape = shape_named(name);
+      shape.each_row = each_row;
+      serve_shape(shape, file);
+    }
     if (*structured) serve_structured(structured_case(name), file);
     if (*tape) print(bench_tape(), json);
     if (*ops) print(bench_ops(), json);

@@ -4,6 +4,7 @@
 #include <user_cells.h>
 
 #include <chrono>
+#include <set>
 
 namespace unroll::bench {
 namespace {
@@ -42,15 +43,18 @@ struct Network {
   Embedding<T> embed;
   typename Kind::template Layer<T> rnn;
   Linear<T> head;
+  bool each_row;
   static void fields(auto& m, auto&& f) { f("embed", m.embed), f("rnn", m.rnn), f("head", m.head); }
 
   Network(const TrainShape& s, Rng& rng)
       : embed(s.vocabulary, s.embed, rng),
         rnn(s.embed, s.hidden, s.layers, rng),
-        head(s.hidden * (s.ragged ? 2 : 1), s.classes, rng) {}
+        head(s.hidden * (s.ragged ? 2 : 1), s.classes, rng),
+        each_row(s.each_row) {}
 
   Var<T> loss(Tape<T>& tape, const Tokens& inputs, const Tokens& targets) const {
-    const Var<T> hs = rnn(embed(tape, inputs), inputs.lengths).outputs;
+    const Var<T> embedded = embed(tape, inputs), xs = each_row ? reshape(embedded, embedded.shape()) : embedded;
+    const Var<T> hs = rnn(xs, inputs.lengths).outputs;
     return linear_cross_entropy(hs, head.weight, head.bias, targets.ids);
   }
 };
@@ -249,15 +253,23 @@ Index TrainShape::tokens() const {
   return total;
 }
 
+Index TrainShape::input_rows() const {
+  const Data data = random_data(*this);
+  const std::set<std::int32_t> symbols(data.inputs.ids.begin(), data.inputs.ids.end());
+  const Index distinct = std::ranges::count_if(symbols, [](auto id) { return id >= 0; });
+  return each_row || 2 * distinct > tokens() ? tokens() : distinct;
+}
+
 double TrainShape::flops() const {
   const double directions = ragged ? 2 : 1, h = static_cast<double>(hidden);
-  double inputs = static_cast<double>(embed), entries = 0;
+  double inputs = static_cast<double>(embed), rows = static_cast<double>(input_rows()), products = 0;
   for (Index l = 0; l < layers; ++l) {
-    entries += directions * gates(cell) * h * (inputs + h);
+    products += directions * gates(cell) * h * (inputs * rows + h * static_cast<double>(tokens()));
     inputs = directions * h;
+    rows = static_cast<double>(tokens());
   }
-  entries += inputs * static_cast<double>(classes);
-  return 6 * entries * static_cast<double>(tokens());
+  products += inputs * rows * static_cast<double>(classes);
+  return 6 * products;
 }
 
 double TrainShape::needed_bytes() const {

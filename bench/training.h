@@ -13,10 +13,13 @@ namespace unroll::bench {
 struct TrainShape {
   std::string name, cell;
   Index vocabulary, classes, embed, hidden, batch, steps, layers;
-  bool ragged = false;  // lengths of 5 to `steps`, both directions
+  bool ragged = false;    // lengths of 5 to `steps`, both directions
+  bool each_row = false;  // hides from the library that symbols recur, so that each row of the input is multiplied
 
   /// Steps that are trained on: the valid ones.
   Index tokens() const;
+  /// Rows of the first input product: the distinct symbols where at most half of the steps have another one.
+  Index input_rows() const;
   /// Floating-point operations of the products of one training step, each entry once forward and twice backward. What a
   /// table look-up does, and element-wise work, is not counted.
   double flops() const;

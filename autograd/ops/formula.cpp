@@ -2,18 +2,51 @@
 
 namespace unroll::inline UNROLL_ISA::detail {
 
+namespace {
+
+/// Zeroes what was claimed as fresh by one leaf and is added to by another that lies over it in another way: the first
+/// to come would then not be the one that overwrites.
+template <Real T>
+void zero_shared(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks) {
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const Node<T>& n = tape.node(leaves[i].index());
+    for (std::size_t k = 0; walks[i].fresh && k < leaves.size(); ++k) {
+      const Node<T>& other = tape.node(leaves[k].index());
+      if (walks[k].fresh || walks[k].grad == nullptr || !tape.share_memory(leaves[i].index(), leaves[k].index()))
+        continue;
+      if (walks[k].grad == walks[i].grad && other.stride == n.stride && other.shape == shape) continue;
+      walks[i].fresh = false;
+      for (Index r = 0; r < shape.rows(); ++r) std::fill_n(walks[i].grad + r * n.stride, shape.cols(), T(0));
+    }
+  }
+}
+
+}  // namespace
+
 template <Real T>
 Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks,
-             bool with_gradients) {
-  bool flat = true;
+             LeafGradients gradients) {
+  bool flat = true, any_fresh = false;
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     const std::uint32_t index = leaves[i].index();
     const Node<T>& n = tape.node(index);
     walks[i].value = n.value;
-    walks[i].grad = with_gradients && tape.wanted(index) ? tape.gradient_of(index).data : nullptr;
+    walks[i].grad = nullptr;
     walks[i].is_vector = true;
-    flat = flat && n.shape == shape && n.values().contiguous();
+    walks[i].fresh = false;
+    const bool alike = n.shape == shape;
+    flat = flat && alike && n.values().contiguous();
+    if (gradients == LeafGradients::none || !tape.wanted(index)) continue;
+    if (gradients == LeafGradients::added || !alike) {
+      walks[i].grad = tape.gradient_of(index).data;
+    } else {
+      const auto [d, fresh] = tape.claim_gradient(index);
+      walks[i].grad = d.data;
+      walks[i].fresh = fresh;
+      any_fresh = any_fresh || fresh;
+    }
   }
+  if (any_fresh) zero_shared<T>(tape, shape, leaves, walks);
   Rows rows;
   if (flat) {
     rows.cols = shape.size();
@@ -49,7 +82,8 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, 
   return rows;
 }
 
-template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, bool);
-template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>, bool);
+template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, LeafGradients);
+template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
+                      LeafGradients);
 
 }  // namespace unroll::inline UNROLL_ISA::detail

@@ -264,6 +264,7 @@ struct Walk {
   T* grad;                                   // null: nobody wants it
   std::array<Index, Shape::max_rank> steps;  // elements to the next index of each leading axis of the result
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
+  bool fresh = false;                        // the gradient is to be overwritten instead of added to
 };
 
 /// The rows of the result. When all leaves lie as it does they are one long row, and each leaf's steps[0] is that of a
@@ -275,10 +276,15 @@ struct Rows {
   bool vectors = true;  // no leaf serves a row with one element
 };
 
-/// Classifies the leaves of a formula against the shape of its result, once per kernel call.
+/// Which gradients a kernel needs.
+enum class LeafGradients : std::uint8_t { none, added, fresh };
+
+/// Classifies the leaves of a formula against the shape of its result, once per kernel call. With LeafGradients::fresh,
+/// those that are reached for the first time, in one piece, are not zeroed but marked as fresh: the kernel must visit
+/// every element once, and the leaves in their order.
 template <Real T>
 Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks,
-             bool with_gradients);
+             LeafGradients gradients);
 
 /// Moves all leaves to the next row.
 template <Real T>
@@ -319,7 +325,9 @@ struct Cursor {
         sums[I] += d;
         return;
       }
-    (Batch<T>::load_unaligned(w.grad + j) + d).store_unaligned(w.grad + j);
+    // What is fresh counts as zero: -0 becomes 0, as it does elsewhere.
+    const Batch<T> before = w.fresh ? Batch<T>(T(0)) : Batch<T>::load_unaligned(w.grad + j);
+    (before + d).store_unaligned(w.grad + j);
   }
 };
 
@@ -341,8 +349,10 @@ struct Tail {
   void add_to(std::span<const Walk<T>> row, Index j, Index count) const {
     for (std::size_t i = 0; i < N; ++i)
       if (row[i].grad != nullptr)
-        for (Index k = 0; k < count; ++k)
-          row[i].grad[row[i].is_vector ? j + k : 0] += grads[i][static_cast<std::size_t>(k)];
+        for (Index k = 0; k < count; ++k) {
+          T& to = row[i].grad[row[i].is_vector ? j + k : 0];
+          to = row[i].fresh ? grads[i][static_cast<std::size_t>(k)] : to + grads[i][static_cast<std::size_t>(k)];
+        }
   }
 };
 
@@ -459,7 +469,7 @@ struct FormulaRule {
       return;
     }
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::none);
     const FlushDenormals no_denormals;
     const auto row = rows.vectors ? &row_forward<true, E, T, leaves> : &row_forward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
@@ -473,7 +483,7 @@ struct FormulaRule {
   [[gnu::noinline]] void show_gates(Var<T> y, std::span<const Var<T>> vars, Watcher<T>& watcher) const {
     e.template for_each_gate<0>([&]<int I, class G>(const G& gate) {
       std::array<Walk<T>, leaves> walks;
-      const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, false);
+      const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::none);
       std::vector<T> values;
       std::array<Index, Shape::max_rank> at{};
       for (Index r = 0; r < rows.rows; ++r) {
@@ -490,7 +500,7 @@ struct FormulaRule {
     const std::array<Var<T>, leaves> vars = self.vars();
     if (dy.size() == 1) return single_backward<E, T, leaves>(self.e, vars, *dy.data);
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, true);
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::fresh);
     const auto row = rows.vectors ? &row_backward<true, E, T, leaves> : &row_backward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
@@ -564,8 +574,10 @@ inline constexpr bool is_handle<Var<T>> = true;
 template <class T>
 inline constexpr bool is_handle<Parameter<T>> = true;
 
-extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, bool);
-extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>, bool);
+extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>,
+                             LeafGradients);
+extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
+                             LeafGradients);
 
 }  // namespace detail
 

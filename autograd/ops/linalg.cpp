@@ -6,6 +6,7 @@ namespace unroll::inline UNROLL_ISA::detail {
 namespace {
 
 Trans flag(bool transposed) { return transposed ? Trans::yes : Trans::no; }
+Trans turned(Trans t) { return flag(t == Trans::no); }
 
 /// op(left) op(right) into `to`; by the packed copy of `right` where it is a parameter and the rows are few enough that
 /// packing shows.
@@ -26,7 +27,7 @@ template <Real T>
 void add_left_gradient(Var<T> left, Trans tr, Var<T> right, View<const T> dy) {
   if (!wanted(left)) return;
   const auto [d, fresh] = left.tape().claim_gradient(left.index());
-  product<T>(Trans::no, dy, tr == Trans::no ? Trans::yes : Trans::no, right, d, !fresh);
+  product<T>(Trans::no, dy, turned(tr), right, d, !fresh);
 }
 
 /// x op(w) + bias where rows of x recur, one product for each distinct row.
@@ -36,7 +37,7 @@ struct DistinctProduct {
   const DistinctRows<T>& x;
   Trans trans;
   Var<T> w;
-  Index depth;
+  Index depth;  // columns of x
 
   void forward(View<T> y, const T* bias) const {
     const std::span<T> memory = w.tape().template scratch<T>(block * (depth + y.cols));
@@ -65,11 +66,23 @@ struct DistinctProduct {
           gemm<T>(Trans::yes, sums, Trans::no, rows, dw, !fresh);
       }
       if (!x.source_wanted()) continue;
-      product<T>(Trans::no, sums, trans == Trans::no ? Trans::yes : Trans::no, w, rows, false);
+      product<T>(Trans::no, sums, turned(trans), w, rows, false);
       x.add_to_source(first, rows);
     }
   }
+  /// What backward() did not add to the gradient of x.between()[k].
+  void pay(View<const T> dy, std::size_t k) const {
+    const View<T> d{w.tape().template scratch<T>(dy.rows * depth).data(), dy.rows, depth, depth};
+    product<T>(Trans::no, dy, turned(trans), w, d, false);
+    x.add_between(k, d);
+  }
 };
+
+/// The payment of a rule that has a DistinctProduct.
+template <Real T, class R>
+void pay(const void* rule, Var<T> y, std::size_t k) {
+  static_cast<const R*>(rule)->by_distinct_rows().pay(gradient(y), k);
+}
 
 template <Real T>
 struct MatMul {
@@ -84,8 +97,11 @@ struct MatMul {
     product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false);
   }
   void backward(Var<T> y) const {
-    if (distinct != nullptr && distinct->may_bypass()) return by_distinct_rows().backward(gradient(y), nullptr);
     Tape<T>& tape = y.tape();
+    if (distinct != nullptr) {
+      by_distinct_rows().backward(gradient(y), nullptr);
+      return tape.owe(distinct->between(), y, &pay<T, MatMul>);
+    }
     const View<const T> dy = gradient(y), x = values(a), w = values(b);
     if (!transposed.a) {
       add_left_gradient(a, flag(transposed.b), b, dy);
@@ -121,8 +137,12 @@ struct Affine {
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y), from = values(x);
     T* const db = wanted(bias) ? gradient(bias).data : nullptr;
-    if (distinct != nullptr && distinct->may_bypass()) return by_distinct_rows().backward(dy, db);
-    const auto [dx, fresh] = wanted(x) ? y.tape().claim_gradient(x.index()) : std::pair<View<T>, bool>();
+    if (distinct != nullptr) {
+      by_distinct_rows().backward(dy, db);
+      return y.tape().owe(distinct->between(), y, &pay<T, Affine>);
+    }
+    const auto [dx, fresh] =
+        wanted(x) ? y.tape().claim_gradient(x.index(), {w.index(), bias.index()}) : std::pair<View<T>, bool>();
     // By blocks of rows, so that each is read from the cache where it is read again.
     for (Index first = 0; first < dy.rows; first += Tape<T>::product_rows) {
       const Index last = std::min(dy.rows, first + Tape<T>::product_rows);

@@ -188,7 +188,8 @@ struct LinearCrossEntropy {
     const T* const dy = gradient(y).data;
     const View<const T> hs = values(h);
     const Index classes = this->classes(), tile = tile_of(classes);
-    const auto [dh, fresh] = wanted(h) ? tape.claim_gradient(h.index()) : std::pair<View<T>, bool>();
+    const auto [dh, fresh] =
+        wanted(h) ? tape.claim_gradient(h.index(), {weight.index(), bias.index()}) : std::pair<View<T>, bool>();
     const bool as_kept = !kept.empty() && !targets.each && *dy == T(1);
     const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * classes);
     for (Index first = 0; first < hs.rows; first += tile) {

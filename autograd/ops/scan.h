@@ -42,7 +42,7 @@ struct ScanRule {
     for (std::size_t i = 0; i < leaves; ++i)
       if (vars[i].index() == start.index()) vars[i] = y, is_last[i] = true;
     std::array<Walk<T>, leaves> walks;
-    lay_out<T>(tape, y.shape(), vars, walks, backward);
+    lay_out<T>(tape, y.shape(), vars, walks, backward ? LeafGradients::added : LeafGradients::none);
     const auto at_first = walks;
     const View<const T> first = values(start), h = values(y);
     const View<T> to_first = backward && tape.wanted(start.index()) ? gradient(start) : View<T>{};

@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include <unroll/autograd/ops/select_rows.h>
 #include <unroll/autograd/tensor/simd.h>
 
@@ -52,32 +54,32 @@ void SelectRows<T>::backward(Var<T> y) const {
 
 template <Real T>
 const DistinctRows<T>* DistinctRows<T>::of(Var<T> x) {
-  constexpr Index few = 32;  // rows of which nothing is saved
-  const SelectRows<T>* by = selection(x);
-  if (by == nullptr || static_cast<Index>(by->rows.size()) < few) return nullptr;
+  constexpr Index few = 32;           // rows of which nothing is saved
+  constexpr std::size_t longest = 8;  // selections of selections that are looked through
+  constexpr Index far = 64;           // rows of a source for each row of x that are not worth looking through
   Tape<T>& tape = x.tape();
-  const auto count = static_cast<Index>(by->rows.size());
-  Index passed = 0;
+  std::array<Var<T>, longest> passed;
+  std::size_t length = 0;
   Var<T> source = x;
-  for (; by != nullptr; by = selection(source), ++passed) source = by->x;
-  const Index source_rows = tape.node(source.index()).shape.rows();
-  if (source_rows > 64 * count) return nullptr;
+  for (const SelectRows<T>* by = selection(x); by != nullptr && length < longest; by = selection(source)) {
+    passed[length++] = source;
+    source = by->x;
+  }
+  if (length == 0) return nullptr;
+  const Index count = tape.node(x.index()).shape.rows(), source_rows = tape.node(source.index()).shape.rows();
+  if (count < few || source_rows > far * count || !tape.is_current(source.index())) return nullptr;
 
   // One counting sort: place[s + 1] counts row s of the source, and then says where its rows begin.
   const std::span<Index> memory = tape.template scratch<Index>(count + source_rows + 1);
   const std::span<Index> rows = memory.first(at(count)), place = memory.subspan(at(count));
   std::fill(place.begin(), place.end(), Index{0});
-  for (Index r = 0; r < count; ++r) {
-    Index row = r;
-    for (const SelectRows<T>* s = selection(x); s != nullptr && row >= 0; s = selection(s->x)) row = s->rows[at(row)];
-    ++place[at((rows[at(r)] = row) + 1)];
-  }
+  std::iota(rows.begin(), rows.end(), Index{0});
+  for (const Var<T>& v : std::span(passed).first(length))
+    for (Index& row : rows) row = row < 0 ? row : selection(v)->rows[at(row)];
+  for (const Index row : rows) ++place[at(row + 1)];
   const Index distinct = std::ranges::count_if(place, [](Index n) { return n > 0; });
   if (2 * distinct > count) return nullptr;
 
-  const auto between = tape.template room<Var<T>>(passed);
-  between[0] = x;
-  for (Index i = 1; i < passed; ++i) between[at(i)] = selection(between[at(i - 1)])->x;
   const auto sources = tape.template room<Index>(distinct), begins = tape.template room<Index>(distinct + 1),
              order = tape.template room<Index>(count);
   Index found = 0, begin = 0;
@@ -93,16 +95,11 @@ const DistinctRows<T>* DistinctRows<T>::of(Var<T> x) {
 
   DistinctRows result;
   result.source_ = source;
-  result.between_ = between;
+  result.between_ = tape.keep(std::span<const Var<T>>(passed).first(length));
   result.sources_ = sources;
   result.begins_ = begins;
   result.order_ = order;
   return tape.keep(std::span<const DistinctRows>(&result, 1)).data();
-}
-
-template <Real T>
-bool DistinctRows<T>::may_bypass() const {
-  return std::ranges::none_of(between_, [](const Var<T>& v) { return v.tape().asked_for(v); });
 }
 
 template <Real T>
@@ -133,6 +130,16 @@ void DistinctRows<T>::collect(Index first, View<const T> dy, View<T> to) const {
 template <Real T>
 void DistinctRows<T>::add_to_source(Index first, View<const T> d) const {
   scatter<T>(d, sources_.subspan(at(first), at(d.rows)), source_);
+}
+
+template <Real T>
+void DistinctRows<T>::add_between(std::size_t k, View<const T> d) const {
+  const View<T> to = gradient(between_[k]);
+  for (Index r = 0; r < d.rows; ++r) {
+    Index row = r;
+    for (std::size_t i = 0; i < k && row >= 0; ++i) row = selection(between_[i])->rows[at(row)];
+    if (row >= 0) simd::add_scaled(T(1), d.row(r), to.row(row), d.cols);
+  }
 }
 
 template struct SelectRows<float>;

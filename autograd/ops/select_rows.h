@@ -35,8 +35,8 @@ class DistinctRows {
   static const DistinctRows* of(Var<T> x);
 
   Index count() const { return static_cast<Index>(sources_.size()); }
-  /// In backward: the gradient of the distinct rows may go to the source without passing through x.
-  bool may_bypass() const;
+  /// x, and what lies between it and the source: nothing is added to their gradients.
+  std::span<const Var<T>> between() const { return between_; }
   bool source_wanted() const { return wanted(source_); }
 
   /// Distinct rows first, first + 1, ... into `to`.
@@ -47,15 +47,17 @@ class DistinctRows {
   void collect(Index first, View<const T> dy, View<T> to) const;
   /// Adds the gradient of these to that of the source.
   void add_to_source(Index first, View<const T> d) const;
+  /// Adds the gradient of all rows of x to that of between()[k].
+  void add_between(std::size_t k, View<const T> d) const;
 
  private:
   std::span<const Index> group(Index i) const;
 
   Var<T> source_;
-  std::span<const Var<T>> between_;  // x and what lies between it and the source
-  std::span<const Index> sources_;   // row of the source for each distinct row, -1 for zeros
-  std::span<const Index> begins_;    // where the rows of x that equal each begin in order_
-  std::span<const Index> order_;     // rows of x, by distinct row
+  std::span<const Var<T>> between_;
+  std::span<const Index> sources_;  // row of the source for each distinct row, -1 for zeros
+  std::span<const Index> begins_;   // where the rows of x that equal each begin in order_
+  std::span<const Index> order_;    // rows of x, by distinct row
 };
 
 extern template struct SelectRows<float>;

@@ -70,7 +70,8 @@ View<const T> Var<T>::gradients() const {
     const Node<T>& leaf = t.nodes_[t.leaves_[n.leaf - 1].node];
     return {parameter->grad().data() + (n.value - leaf.value), n.shape.rows(), n.shape.cols(), n.stride};
   }
-  t.touched_.resize(t.flag_count_);
+  t.reached_.resize(t.flag_count_);
+  t.settle(index_);
   return t.gradient_of(index_);
 }
 
@@ -349,6 +350,9 @@ void Tape<T>::forget() {
   places_.assign(1, {});
   place_ = 0;
   exclusives_.clear();
+  reached_.clear();
+  columns_.clear();
+  debts_.clear();
   lent_.clear();
   awaited_.size = 0;
   inner_bytes_ = 0;
@@ -535,10 +539,10 @@ template <Real T>
 bool Tape<T>::reached(const Node<T>& n) const {
   if (n.shape.size() == 0) return false;
   const Block& block = blocks_[n.block];
-  if (block.units == 1) return touched_[block.flag] != 0;
+  if (block.units == 1) return reached_[block.flag] != reached_nothing;
   const auto [first, last] = units_of(n, block);
   for (std::uint32_t u = first; u < last; ++u)
-    if (touched_[block.flag + u] != 0) return true;
+    if (reached_[block.flag + u] != reached_nothing) return true;
   return false;
 }
 
@@ -553,17 +557,16 @@ View<T> Tape<T>::gradient_by_units(std::uint32_t index) {
     const Block& block = blocks_[n.block];
     const auto [first, last] = units_of(n, block);
     for (std::uint32_t u = first; u < last; ++u)
-      if (touched_[block.flag + u] == 0) {
-        touched_[block.flag + u] = 1;
-        std::fill_n(block.grad + u * block.unit, block.unit, T(0));
-      }
+      if (reached_[block.flag + u] != reached_all) zero_rest(block, u);
   }
   return {data, n.shape.rows(), n.shape.cols(), n.stride};
 }
 
 template <Real T>
-std::pair<View<T>, bool> Tape<T>::claim_gradient(std::uint32_t index) {
+std::pair<View<T>, bool> Tape<T>::claim_gradient(std::uint32_t index, std::initializer_list<std::uint32_t> meanwhile) {
   const Node<T>& n = nodes_[index];
+  const bool apart = std::ranges::none_of(meanwhile, [&](std::uint32_t i) { return share_memory(i, index); });
+  if (!apart) return {gradient_of(index), false};
   if (n.leaf != 0) {
     const Leaf& leaf = leaves_[n.leaf - 1];
     if (n.shape.size() != leaf.parameter->shape().size()) return {gradient_of(index), false};
@@ -572,12 +575,84 @@ std::pair<View<T>, bool> Tape<T>::claim_gradient(std::uint32_t index) {
   }
   const Block& block = blocks_[n.block];
   const auto [first, last] = units_of(n, block);
-  const bool whole = n.stride == n.shape.cols() && n.shape.size() == (last - first) * block.unit;
-  bool fresh = whole && n.shape.size() > 0;
-  for (std::uint32_t u = first; fresh && u < last; ++u) fresh = touched_[block.flag + u] == 0;
+  const Index left = n.grad - block.grad - first * block.unit, right = left + n.shape.cols();
+  // All rows of whole units, and either their columns or all of them.
+  bool fresh = n.shape.size() > 0 && n.shape.rows() * n.stride == (last - first) * block.unit && right <= n.stride &&
+               (n.stride == n.shape.cols() || block.unit % n.stride == 0);
+  for (std::uint32_t u = first; fresh && u < last; ++u) fresh = is_fresh(block, u, left, right, n.stride);
   if (!fresh) return {gradient_of(index), false};
-  for (std::uint32_t u = first; u < last; ++u) touched_[block.flag + u] = 1;
+  for (std::uint32_t u = first; u < last; ++u) mark_columns(block, u, left, right, n.stride);
   return {View<T>{n.grad, n.shape.rows(), n.shape.cols(), n.stride}, true};
+}
+
+template <Real T>
+bool Tape<T>::is_fresh(const Block& block, std::uint32_t unit, Index first, Index last, Index width) const {
+  const std::uint32_t state = reached_[block.flag + unit];
+  if (state < reached_columns) return state == reached_nothing;
+  const Columns& c = columns_[state - reached_columns];
+  if (c.width != width || c.count == Columns::most) return false;
+  return std::none_of(c.ranges.begin(), c.ranges.begin() + c.count,
+                      [&](const auto& range) { return range.first < last && first < range.second; });
+}
+
+template <Real T>
+void Tape<T>::mark_columns(const Block& block, std::uint32_t unit, Index first, Index last, Index width) {
+  std::uint32_t& state = reached_[block.flag + unit];
+  if (last - first == width) {
+    state = reached_all;
+    return;
+  }
+  if (state == reached_nothing) {
+    state = reached_columns + static_cast<std::uint32_t>(columns_.size());
+    columns_.push_back({width, 0, {}});
+  }
+  Columns& c = columns_[state - reached_columns];
+  c.ranges[static_cast<std::size_t>(c.count++)] = {first, last};
+  Index sum = 0;
+  for (int i = 0; i < c.count; ++i) {
+    const auto [from, to] = c.ranges[static_cast<std::size_t>(i)];
+    sum += to - from;
+  }
+  if (sum == width) state = reached_all;
+}
+
+template <Real T>
+void Tape<T>::zero_rest(const Block& block, std::uint32_t unit) {
+  const std::uint32_t state = std::exchange(reached_[block.flag + unit], std::uint32_t{reached_all});
+  T* const start = block.grad + unit * block.unit;
+  if (state == reached_nothing) {
+    std::fill_n(start, block.unit, T(0));
+    return;
+  }
+  Columns& c = columns_[state - reached_columns];
+  std::sort(c.ranges.begin(), c.ranges.begin() + c.count);
+  for (T* row = start; row < start + block.unit; row += c.width) {
+    Index done = 0;
+    for (int i = 0; i < c.count; ++i) {
+      const auto [first, last] = c.ranges[static_cast<std::size_t>(i)];
+      std::fill(row + done, row + first, T(0));
+      done = last;
+    }
+    std::fill(row + done, row + c.width, T(0));
+  }
+}
+
+template <Real T>
+void Tape<T>::settle(std::uint32_t index) {
+  for (Debt& debt : debts_)
+    for (std::size_t k = 0; k < debt.xs.size(); ++k) {
+      const std::uint32_t x = debt.xs[k].index();
+      const std::uint64_t bit = std::uint64_t{1} << k;
+      if ((debt.paid & bit) != 0 || nodes_[x].grad == nullptr || !share_memory(x, index)) continue;
+      const Node<T>& y = nodes_[debt.y.index()];
+      for (const std::uint32_t input : std::span(y.inputs, y.input_count))
+        require<TapeError>(is_current(input),
+                           "grad: parameter {} was edited since backward; read the gradient of this {} before",
+                           is_current(input) ? std::string() : parameter_of(input)->path(), nodes_[x].op->name);
+      debt.paid |= bit;
+      const FlushDenormals no_denormals;
+      debt.pay(y.rule, debt.y, k);
+    }
 }
 
 template <Real T>
@@ -666,10 +741,12 @@ void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
   require<TapeError>(recording_, "backward: an inference tape records nothing");
   const Node<T>& n = checked(y, "backward");
   require<TapeError>(n.grad != nullptr, "backward: the value depends on no parameter and no variable");
-  touched_.assign(flag_count_, 0);
-  for (const std::uint32_t flag : lent_) touched_[flag] = 1;
+  reached_.assign(flag_count_, reached_nothing);
+  for (const std::uint32_t flag : lent_) reached_[flag] = reached_all;
   pending_.assign(nodes_.size(), 0);
   products_used_ = 0;
+  columns_.clear();
+  debts_.clear();
   for (Leaf& leaf : leaves_) {
     leaf.sink = leaf.parameter->frozen() ? nullptr : sink_for(leaf.node, *leaf.parameter);
     const std::string& path = leaf.parameter->path();
@@ -799,10 +876,6 @@ std::vector<Tensor<T>> Tape<T>::gradient(Var<T> y, const Tensor<T>& seed, std::s
     require<TapeError>(checked(x, "gradient").grad != nullptr, "gradient: no gradient is kept for this {}",
                        node(x.index()).op->name);
   }
-  struct Asked {
-    std::span<const Var<T>>& asked;
-    ~Asked() { asked = {}; }
-  } const asked{asked_ = wrt};
   sweep(y, seed.data(), [&](std::uint32_t, const Parameter<T>& p) -> Gradient<T>* {
     for (const Var<T>& x : wrt)
       if (parameter_of(x.index()) == &p) return &own.of(p);
@@ -810,6 +883,7 @@ std::vector<Tensor<T>> Tape<T>::gradient(Var<T> y, const Tensor<T>& seed, std::s
   });
   std::vector<Tensor<T>> result;
   for (const Var<T>& x : wrt) {
+    settle(x.index());
     const View<T> g = gradient_of(x.index());
     Tensor<T> copy = make_tensor<T>(node(x.index()).shape);
     for (Index r = 0; r < g.rows; ++r) std::copy_n(g.row(r), g.cols, copy.data() + r * g.cols);

@@ -235,7 +235,7 @@ class Tape {
   /// The values in the slab as one, when all have come.
   Var<T> whole(const Slab& slab, std::span<const Var<T>> parts);
   /// Attaches the rule that backward will call. Does nothing when no gradient is wanted, but for a rule that says
-  /// `kept_always`, since ops look at it.
+  /// `kept_always`: products look at how rows were selected.
   template <class Rule>
   void keep_rule(Var<T> y, const Rule& rule) {
     static_assert(std::is_trivially_destructible_v<Rule>, "a rule is never destroyed");
@@ -284,14 +284,22 @@ class Tape {
     const Block& block = blocks_[n.block];
     if (n.leaf != 0 || block.units != 1) [[unlikely]]
       return gradient_by_units(index);
-    if (touched_[block.flag] == 0) {
-      touched_[block.flag] = 1;
-      std::fill_n(block.grad, block.size, T(0));
-    }
+    if (reached_[block.flag] != reached_all) zero_rest(block, 0);
     return {n.grad, n.shape.rows(), n.shape.cols(), n.stride};
   }
-  /// The same; if the second is true the memory may be overwritten instead of added to.
-  std::pair<View<T>, bool> claim_gradient(std::uint32_t index);
+  /// The same; if the second is true the memory holds anything, and every element of the view must be overwritten
+  /// before more of it is asked for. `meanwhile`: other values whose gradients the rule adds to before it is done with
+  /// that.
+  std::pair<View<T>, bool> claim_gradient(std::uint32_t index, std::initializer_list<std::uint32_t> meanwhile = {});
+  /// Whether two values may look at the same memory.
+  bool share_memory(std::uint32_t a, std::uint32_t b) const {
+    return nodes_[a].leaf == nodes_[b].leaf && nodes_[a].block == nodes_[b].block;
+  }
+  /// Whether a value is still what it was when it was recorded: not that of a parameter that was edited since.
+  bool is_current(std::uint32_t index) const {
+    const Node<T>& n = nodes_[index];
+    return n.leaf == 0 || leaves_[n.leaf - 1].version == leaves_[n.leaf - 1].parameter->version();
+  }
   /// During backward: the gradient of matrix `w` will grow by a^T b. Such products of one matrix are gathered and done
   /// together, `product_rows` rows or so at a time, while they are in the cache.
   static constexpr Index product_rows = 384;
@@ -308,10 +316,10 @@ class Tape {
   Var<T> lend(Tape& to, Var<T> x, bool with_gradient);
   /// On an inner tape: backward from several values with their gradients given, into the parameters as `outer` says.
   void backward_within(const Tape& outer, std::span<const Var<T>> ys, std::span<const View<const T>> seeds);
-  /// During backward: is the gradient of this value what gradient() was asked for?
-  bool asked_for(const Var<T>& v) const {
-    return std::ranges::any_of(asked_, [&](const Var<T>& a) { return a.index_ == v.index_; });
-  }
+  /// During backward: the rule of `y` added to the gradient of what `xs` were made of, and nothing to their own. Should
+  /// somebody read that of xs[k], `pay(rule, y, k)` will add what is missing.
+  using Payment = void (*)(const void* rule, Var<T> y, std::size_t k);
+  void owe(std::span<const Var<T>> xs, Var<T> y, Payment pay) { debts_.push_back({xs, y, pay, 0}); }
   /// During backward: did any gradient arrive at this value?
   bool reached(Var<T> y) const { return reached(nodes_[y.index()]); }
 
@@ -346,6 +354,22 @@ class Tape {
     const Parameter<T>* parameter;
     std::uint64_t version;
     Gradient<T>* sink;
+  };
+  /// See owe().
+  struct Debt {
+    std::span<const Var<T>> xs;
+    Var<T> y;
+    Payment pay;
+    std::uint64_t paid;  // a bit for each of xs
+  };
+  /// What was reached of a unit of gradient memory: nothing, all, or (reached_columns + i) columns_[i]. What was not
+  /// reached is not zeroed.
+  enum Reached : std::uint32_t { reached_nothing, reached_all, reached_columns };
+  struct Columns {
+    static constexpr int most = 8;
+    Index width;  // elements from one row to the next
+    int count;
+    std::array<std::pair<Index, Index>, most> ranges;
   };
   struct Product {
     View<const T> a, b;
@@ -401,6 +425,12 @@ class Tape {
   void start_sweep(Var<T> y, const SinkFor& sink_for);
   void run_sweep(std::uint32_t last);
   View<T> gradient_by_units(std::uint32_t index);
+  /// Zeroes what was not reached of a unit.
+  void zero_rest(const Block& block, std::uint32_t unit);
+  bool is_fresh(const Block& block, std::uint32_t unit, Index first, Index last, Index width) const;
+  void mark_columns(const Block& block, std::uint32_t unit, Index first, Index last, Index width);
+  /// Adds what is owed to the gradient of a value.
+  void settle(std::uint32_t index);
   void flush(std::uint32_t index);
   std::pair<Index, Index> columns_of(const Node<T>& n, const Exclusive& e) const;
   std::pair<std::uint32_t, std::uint32_t> units_of(const Node<T>& n, const Block& block) const;
@@ -418,11 +448,12 @@ class Tape {
   std::vector<Block> blocks_;
   Awaited awaited_;
   std::uint32_t flag_count_ = 0;
-  std::vector<std::uint8_t> touched_;
+  std::vector<std::uint32_t> reached_;  // see Reached
+  std::vector<Columns> columns_;
   std::vector<std::uint32_t> pending_;
   std::vector<Products> products_;
   std::uint32_t products_used_ = 0;
-  std::span<const Var<T>> asked_;  // while gradient() runs
+  std::vector<Debt> debts_;
   std::vector<Leaf> leaves_;
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
   Substitution* substitution_ = nullptr;   // the innermost
