@@ -11,25 +11,37 @@
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
 
-/// The sum of exp(x - largest); each term goes to `to` if that is not null, which may be x.
+/// The sum of exp(x - largest); each term goes to `to` if that is not null, which may be x. `largest` is finite and
+/// none of x is above it, or the result may be NaN.
 template <Real T>
 T sum_of_exponentials(const T* x, Index n, T largest, T* to = nullptr) {
-  Batch<T> partial(T(0));
-  Index i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    const Batch<T> e = math::exp(Batch<T>::load_unaligned(x + i) - Batch<T>(largest));
+  constexpr Index w = lanes<T>;
+  constexpr auto size = static_cast<std::size_t>(w);
+  const auto term = [largest](const T* at) { return math::exp(Batch<T>::load_unaligned(at) - Batch<T>(largest)); };
+  if (n < w) {
+    std::array<T, size> padded;
+    padded.fill(-std::numeric_limits<T>::infinity());
+    std::copy_n(x, n, padded.begin());
+    const Batch<T> e = term(padded.data());
+    e.store_unaligned(padded.data());
+    if (to != nullptr) std::copy_n(padded.begin(), n, to);
+    return simd::total(e);
+  }
+  // The last register overlaps the one before it: only what is new in it is added.
+  const Index rest = n % w;
+  static constexpr auto zeros_ones = [] {
+    std::array<T, 2 * size> result{};
+    std::fill(result.begin() + size, result.end(), T(1));
+    return result;
+  }();
+  const Batch<T> last = rest == 0 ? Batch<T>(T(0)) : term(x + n - w);
+  Batch<T> partial = last * Batch<T>::load_unaligned(zeros_ones.data() + rest);
+  for (Index i = 0; i + w <= n; i += w) {
+    const Batch<T> e = term(x + i);
     if (to != nullptr) e.store_unaligned(to + i);
     partial += e;
   }
-  if (i < n) {
-    std::array<T, static_cast<std::size_t>(lanes<T>)> rest;
-    rest.fill(-std::numeric_limits<T>::infinity());
-    std::copy(x + i, x + n, rest.begin());
-    const Batch<T> e = math::exp(Batch<T>::load_unaligned(rest.data()) - Batch<T>(largest));
-    partial += e;
-    e.store_unaligned(rest.data());
-    if (to != nullptr) std::copy_n(rest.begin(), n - i, to + i);
-  }
+  if (to != nullptr && rest != 0) last.store_unaligned(to + n - w);
   return simd::total(partial);
 }
 

@@ -26,9 +26,10 @@ template <Real T>
 constexpr Index panel = panel_registers * lanes<T>;
 
 // A stretch of the depth of a panel stays in the second-level cache while the rows go by, and so do the rows of a
-// block while the panels do.
+// block while the panels do; but where each block of rows packs B, fewer and larger blocks cost less.
 constexpr Index depth_block = 384;
-constexpr Index row_block = 512;
+constexpr Index row_block = 264;
+constexpr Index row_block_that_packs = 768;
 constexpr std::size_t alignment = 64;
 
 template <Real T>
@@ -73,16 +74,17 @@ struct Tile {
   T* packed;      // where the panel is packed while it is read for the first time
 };
 
-/// What a tile does beside its product.
-enum class Beside { nothing, fetch, pack };
+/// What a tile does beside its product. All take an A that lies in tiles; what does nothing else is also compiled for
+/// nothing but that.
+enum class Beside { nothing, nothing_in_tiles, fetch, pack, count };
 
 template <Real T, int R, int V, Beside Also>
 void compute(const Tile<T>& t) {
   constexpr Index w = lanes<T>;
-  const Index a_row = t.a_row, a_step = t.a_step, b_row = t.b_row, c_row = t.c_row, depth = t.depth;
+  constexpr bool in_tiles = Also == Beside::nothing_in_tiles;
+  const Index a_row = in_tiles ? 1 : t.a_row, a_step = in_tiles ? R : t.a_step;
+  const Index b_row = t.b_row, c_row = t.c_row, depth = t.depth;
   T* const c = t.c;
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * c_row + v * w, 1);
   Batch<T> sums[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -91,7 +93,7 @@ void compute(const Tile<T>& t) {
   const T *a = t.a, *b = t.b;
   [[maybe_unused]] const T* next = t.next;
   [[maybe_unused]] T* packed = t.packed;
-  for (Index k = 0; k < depth; ++k) {
+  const auto step = [&]() __attribute__((always_inline)) {
     Batch<T> right[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) right[v] = Batch<T>::load_unaligned(b + v * w);
@@ -116,7 +118,21 @@ void compute(const Tile<T>& t) {
       }
       packed += V * w;
     }
+  };
+  // C is fetched little by little, so that it does not keep A and B waiting; a short depth has no time for it.
+  Index k = 0;
+  if (depth >= R * V) {
+#pragma GCC unroll 1
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 1
+      for (int v = 0; v < V; ++v) {
+        __builtin_prefetch(c + r * c_row + v * w, 1);
+        step();
+      }
+    k = R * V;
   }
+#pragma GCC unroll 2
+  for (; k < depth; ++k) step();
   if (t.load_c) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -143,7 +159,8 @@ using Compute = void (*)(const Tile<T>&);
 /// compute<T, rows, registers, what else> at [what else][registers - 1][rows - 1]; only full panels fetch.
 template <Real T>
 constexpr auto tiles = [] {
-  std::array<std::array<std::array<Compute<T>, most_rows>, panel_registers>, 3> table{};
+  std::array<std::array<std::array<Compute<T>, most_rows>, panel_registers>, static_cast<std::size_t>(Beside::count)>
+      table{};
   const auto fill = [&]<Beside Also, int V>() {
     [&]<int... R>(std::integer_sequence<int, R...>) {
       ((table[static_cast<std::size_t>(Also)][V - 1][static_cast<std::size_t>(R)] = &compute<T, R + 1, V, Also>), ...);
@@ -151,6 +168,7 @@ constexpr auto tiles = [] {
   };
   [&]<std::size_t... V>(std::index_sequence<V...>) {
     (fill.template operator()<Beside::nothing, static_cast<int>(V) + 1>(), ...);
+    (fill.template operator()<Beside::nothing_in_tiles, static_cast<int>(V) + 1>(), ...);
     (fill.template operator()<Beside::pack, static_cast<int>(V) + 1>(), ...);
   }(std::make_index_sequence<panel_registers>());
   fill.template operator()<Beside::fetch, panel_registers>();
@@ -192,8 +210,11 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
     const bool fetch = next != nullptr && width == panel<T> && i < (panel<T> + line<T> - 1) / line<T>;
     const bool pack = i == 0 && t.packed != nullptr;
     t.next = next + (fetch ? i * t.depth * line<T> : 0);
-    const auto also = static_cast<std::size_t>(pack ? Beside::pack : fetch ? Beside::fetch : Beside::nothing);
-    const Compute<T> run = tiles<T>[also][registers - 1][static_cast<std::size_t>(here - 1)];
+    const Beside also = pack         ? Beside::pack
+                        : fetch      ? Beside::fetch
+                        : a.in_tiles ? Beside::nothing_in_tiles
+                                     : Beside::nothing;
+    const Compute<T> run = tiles<T>[static_cast<std::size_t>(also)][registers - 1][static_cast<std::size_t>(here - 1)];
     if (cols == width) {
       t.c = c + r * c_row;
       run(t);
@@ -271,9 +292,10 @@ struct Panel {
   T* packed = nullptr;
 };
 
-/// The product, with panels of B from `panel_of(first column, columns, first of the depth, depth)`.
+/// The product, `at_once` rows at a time, with panels of B from `panel_of(first column, columns, first of the depth,
+/// depth)`.
 template <Real T, class PanelOf>
-void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumulate, PanelOf panel_of) {
+void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumulate, Index at_once, PanelOf panel_of) {
   const Index depth = ta == Trans::yes ? a.rows : a.cols;
   if (depth == 0)
     for (Index r = 0; r < c.rows; ++r) {
@@ -284,12 +306,13 @@ void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumula
   const Parts panels = panels_of<T>(c.cols);
   const Parts stretches(depth, depth_block);
   static thread_local std::vector<T> packed_left;
-  for (Index m = 0; m < c.rows; m += row_block)
+  for (Index m = 0; m < c.rows; m += at_once)
     for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
-      const Index rows = std::min(row_block, c.rows - m), here = stretches[s];
+      const Index rows = std::min(at_once, c.rows - m), here = stretches[s];
       Left<T> left{a.row(m) + k, a.stride, false, Parts(rows, rows_by_registers[panels[0] - 1])};
       if (ta == Trans::yes) {
-        packed_left.resize(static_cast<std::size_t>(row_block * (depth_block + lanes<T>)));
+        const auto needed = static_cast<std::size_t>(rows * here + left.rows.count * lanes<T>);
+        if (packed_left.size() < needed) packed_left.resize(needed);
         pack_tiles<T>({a.row(k) + m, here, rows, a.stride}, left.rows, packed_left.data());
         left.data = packed_left.data();
         left.in_tiles = true;
@@ -321,23 +344,25 @@ void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
 template <Real T>
 void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
   alignas(alignment) T packed[depth_block * panel<T>];
-  multiply<T>(ta, a, c, bias, accumulate, [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
+  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
     // A few rows read B once, where it lies.
     if (tb == Trans::no && cols % lanes<T> == 0)
       return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
     pack(tb, b, n, cols, k, depth, packed);
     return {packed, padded<T>(cols)};
-  });
+  };
+  multiply<T>(ta, a, c, bias, accumulate, row_block_that_packs, panel_of);
 }
 
 template <Real T>
 void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumulate, const T* bias) {
   const bool beyond_cache = b.rows() * b.cols() * static_cast<Index>(sizeof(T)) > Index{1} << 20;
-  multiply<T>(ta, a, c, bias, accumulate, [&](Index n, Index cols, Index k, Index) -> Panel<T> {
+  const auto panel_of = [&](Index n, Index cols, Index k, Index) -> Panel<T> {
     const Index width = padded<T>(cols);
     const T* const rows = b.data() + n * b.rows() + k * width;
     return {rows, width, beyond_cache ? rows + b.rows() * width : nullptr};
-  });
+  };
+  multiply<T>(ta, a, c, bias, accumulate, row_block, panel_of);
 }
 
 template <Real T>

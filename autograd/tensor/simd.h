@@ -26,6 +26,7 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 mask, __m512i no, __m512i yes) 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include <unroll/autograd/tensor/shape.h>
@@ -51,6 +52,34 @@ template <class T, class A>
 struct ScalarOf<xsimd::batch<T, A>> {
   using type = T;
 };
+
+/// A register as the compiler's own vector, for shuffles that are the same on every machine.
+template <Real T>
+using Lanes [[gnu::vector_size(static_cast<std::size_t>(lanes<T>) * sizeof(T))]] = T;
+
+/// The register with its elements moved `by` places towards the front, the first ones to the end.
+template <int by, Real T>
+Batch<T> rotated(const Batch<T>& x) {
+  constexpr int w = static_cast<int>(lanes<T>);
+  std::array<T, static_cast<std::size_t>(w)> memory;
+  x.store_unaligned(memory.data());
+  Lanes<T> v;
+  std::memcpy(&v, memory.data(), sizeof(v));
+  [&]<int... L>(std::integer_sequence<int, L...>) {
+    v = __builtin_shufflevector(v, v, ((L + by) % w)...);
+  }(std::make_integer_sequence<int, w>());
+  std::memcpy(memory.data(), &v, sizeof(v));
+  return Batch<T>::load_unaligned(memory.data());
+}
+
+/// The largest of the first `among` elements, a power of two.
+template <int among, Real T>
+T largest_of(const Batch<T>& x) {
+  if constexpr (among == 1)
+    return x.get(0);
+  else
+    return largest_of<among / 2, T>(xsimd::max(x, rotated<among / 2, T>(x)));
+}
 
 }  // namespace detail
 
@@ -140,35 +169,45 @@ T dot(const T* x, const T* y, Index n) {
 /// The largest element; NaN if there is one, -infinity of nothing.
 template <Real T>
 T max(const T* x, Index n) {
-  T result = -std::numeric_limits<T>::infinity();
-  const auto take = [&](T v) { result = v > result || v != v ? v : result; };
-  Index i = 0;
-  if (n >= lanes<T>) {
-    Batch<T> largest(result);
-    for (; i + lanes<T> <= n; i += lanes<T>) {
-      const Batch<T> v = Batch<T>::load_unaligned(x + i);
-      largest = xsimd::select((v > largest) | !(v == v), v, largest);  // xsimd's != is false of NaN
-    }
-    std::array<T, static_cast<std::size_t>(lanes<T>)> each;
-    largest.store_unaligned(each.data());
-    for (const T v : each) take(v);
+  constexpr Index w = lanes<T>, at_once = 4;
+  if (n < w) {
+    T result = -std::numeric_limits<T>::infinity();
+    for (Index i = 0; i < n; ++i) result = x[i] > result || x[i] != x[i] ? x[i] : result;
+    return result;
   }
-  for (; i < n; ++i) take(x[i]);
-  return result;
+  Batch<T> largest[at_once];
+  std::fill_n(largest, at_once, Batch<T>::load_unaligned(x + n - w));  // overlaps the one before it
+  auto numbers = largest[0] == largest[0];
+  const auto take = [&](Index k, const T* at) {
+    const Batch<T> v = Batch<T>::load_unaligned(at);
+    largest[k] = xsimd::max(largest[k], v);
+    numbers = numbers & (v == v);
+  };
+  Index i = 0;
+  for (; i + at_once * w <= n; i += at_once * w)
+#pragma GCC unroll 4
+    for (Index k = 0; k < at_once; ++k) take(k, x + i + k * w);
+  for (; i + w <= n; i += w) take(0, x + i);
+  if (!xsimd::all(numbers)) return std::numeric_limits<T>::quiet_NaN();
+  return unroll::detail::largest_of<static_cast<int>(w), T>(
+      xsimd::max(xsimd::max(largest[0], largest[1]), xsimd::max(largest[2], largest[3])));
 }
 
-/// y[i] = f(x[i]) with f generic over scalar and register. A tail runs as a padded register, so that an
-/// element's result never depends on its position.
+/// y[i] = f(x[i]), with f of a register and without side effects; y is x or apart from it. A tail runs as a whole
+/// register, so that an element's result never depends on its position.
 template <Real T, class F>
 void map(const T* x, T* y, Index n, F f) {
-  Index i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) f(Batch<T>::load_unaligned(x + i)).store_unaligned(y + i);
-  if (i < n) {
-    std::array<T, static_cast<std::size_t>(lanes<T>)> padded;
-    padded.fill(x[i]);
-    std::copy(x + i, x + n, padded.begin());
+  constexpr Index w = lanes<T>;
+  if (n >= w) {
+    const Batch<T> last = Batch<T>::load_unaligned(x + n - w);  // before y is written, which may be x
+    for (Index i = 0; i + w <= n; i += w) f(Batch<T>::load_unaligned(x + i)).store_unaligned(y + i);
+    if (n % w != 0) f(last).store_unaligned(y + n - w);
+  } else if (n > 0) {
+    std::array<T, static_cast<std::size_t>(w)> padded;
+    padded.fill(x[0]);
+    std::copy_n(x, n, padded.begin());
     f(Batch<T>::load_unaligned(padded.data())).store_unaligned(padded.data());
-    std::copy_n(padded.begin(), n - i, y + i);
+    std::copy_n(padded.begin(), n, y);
   }
 }
 

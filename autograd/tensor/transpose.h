@@ -1,15 +1,9 @@
 #pragma once
 
-#include <cstring>
-
 #include <unroll/autograd/tensor/simd.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
-
-/// A register as the compiler's own vector, for shuffles that are the same on every machine.
-template <Real T>
-using Lanes [[gnu::vector_size(static_cast<std::size_t>(lanes<T>) * sizeof(T))]] = T;
 
 /// The transpose of a square block of lanes<T> rows: as many perfect shuffles of the rows as it takes to double one
 /// element to a register.

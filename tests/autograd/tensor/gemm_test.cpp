@@ -89,6 +89,7 @@ TEST_CASE_TEMPLATE("gemm: every row count, and depths and widths on both sides o
       for (const Index n : {5, 16, 33, 64}) CHECK(worst_of<T>(right, m, 5, n, 2) <= 1);
     for (const Index k : {383, 384, 385, 768, 769}) CHECK(worst_of<T>(right, 9, k, 35, 3) <= 1);
     for (const std::array<Index, 3>& mkn : {std::array<Index, 3>{513, 20, 65},
+                                            {800, 390, 33},
                                             {70, 300, 65},
                                             {17, 8192, 1},
                                             {2, 1, 8192},
@@ -139,20 +140,26 @@ TEST_CASE_TEMPLATE("gemm: a bias is added to every row once", T, float, double) 
 
 TEST_CASE_TEMPLATE("gemm: a row is the same to the bit among few rows, among many, and by a packed operand", T, float,
                    double) {
-  Rng rng(4);
-  Framed<T> a(600, 500, 0, rng), b(500, 99, 0, rng), all(600, 99, 0, rng), few(600, 99, 0, rng);
-  gemm<T>(Trans::no, a.view(), Trans::no, b.view(), all.view(), false);
-  Packed<T> packed;
-  packed.assign(Trans::no, b.view());
-  for (const Index rows : {1, 2, 7, 30}) {
-    const View<const T> some = View<const T>(a.view()).rows_between(100, 100 + rows);
-    for (const bool by_packed : {false, true}) {
-      const View<T> to = few.view().rows_between(0, rows);
-      if (by_packed)
-        gemm<T>(Trans::no, some, packed, to, false);
-      else
-        gemm<T>(Trans::no, some, Trans::no, b.view(), to, false);
-      for (Index r = 0; r < rows; ++r) CHECK(std::equal(to.row(r), to.row(r) + 99, all.view().row(100 + r)));
+  constexpr Index many = 830, columns = 99;  // more than any block of rows
+  Rng rng(9);
+  for (const bool ta : {false, true}) {
+    Framed<T> a(ta ? 500 : many, ta ? many : 500, 0, rng), b(500, columns, 0, rng);
+    Framed<T> all(many, columns, 0, rng), few(many, columns, 0, rng);
+    gemm<T>(Trans{ta}, a.view(), Trans::no, b.view(), all.view(), false);
+    Packed<T> packed;
+    packed.assign(Trans::no, b.view());
+    for (const Index rows : {Index{1}, Index{2}, Index{7}, Index{30}, many - 100}) {
+      const View<const T> whole(a.view());
+      const View<const T> some =
+          ta ? View<const T>{whole.data + 100, 500, rows, whole.stride} : whole.rows_between(100, 100 + rows);
+      for (const bool by_packed : {false, true}) {
+        const View<T> to = few.view().rows_between(0, rows);
+        if (by_packed)
+          gemm<T>(Trans{ta}, some, packed, to, false);
+        else
+          gemm<T>(Trans{ta}, some, Trans::no, b.view(), to, false);
+        for (Index r = 0; r < rows; ++r) CHECK(std::equal(to.row(r), to.row(r) + columns, all.view().row(100 + r)));
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <unroll/autograd/ops/line_sum.h>
 #include <unroll/autograd/tensor/exponential.h>
 #include <unroll/autograd/tensor/rng.h>
 
@@ -202,7 +203,7 @@ TEST_CASE_TEMPLATE("simd: a register and a scalar choose alike", T, float, doubl
 }
 
 TEST_CASE_TEMPLATE("simd: sums, products, maps and scaled sums of every length", T, float, double) {
-  for (Index n = 0; n <= 3 * lanes<T> + 1; ++n) {
+  for (Index n = 0; n <= 6 * lanes<T> + 1; ++n) {
     std::vector<T> x(static_cast<std::size_t>(n) + 1, T(99)), y = x, z = x;  // one beyond: must stay
     T total = 0, product = 0, largest = -std::numeric_limits<T>::infinity();
     for (Index i = 0; i < n; ++i) {
@@ -218,17 +219,51 @@ TEST_CASE_TEMPLATE("simd: sums, products, maps and scaled sums of every length",
     CHECK(simd::max(x.data(), n) == largest);
     simd::map(x.data(), z.data(), n, [](auto v) { return v * v; });
     for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) CHECK(z[i] == x[i] * x[i]);
+    std::vector<T> w = x;
+    simd::map(w.data(), w.data(), n, [](auto v) { return v * v; });
+    CHECK(std::equal(w.begin(), w.end() - 1, z.begin()));
+    CHECK(w.back() == 99);
     simd::add_scaled(T(2), x.data(), y.data(), n);
     for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) CHECK(y[i] == static_cast<T>(i % 5) + 2 * x[i]);
     CHECK(z[static_cast<std::size_t>(n)] == 99);
     CHECK(y[static_cast<std::size_t>(n)] == 99);
   }
-  const std::vector<T> with_nan{1, static_cast<T>(NAN), 5};
-  CHECK(std::isnan(simd::max(with_nan.data(), 3)));
-  // In a register as well as behind the last one.
-  for (std::size_t at = 0; at < 37; ++at) {
-    std::vector<T> x(37, T(-1));
-    x[at] = static_cast<T>(NAN);
-    CHECK(std::isnan(simd::max(x.data(), 37)));
+  for (const Index n : {Index{3}, 2 * lanes<T> + 5, 6 * lanes<T> + 5})
+    for (std::size_t at = 0; at < static_cast<std::size_t>(n); ++at) {
+      std::vector<T> x(static_cast<std::size_t>(n), T(-3));
+      x[at] = T(-2);
+      CHECK(simd::max(x.data(), n) == T(-2));
+      x[at] = static_cast<T>(NAN);
+      CHECK(std::isnan(simd::max(x.data(), n)));
+      constexpr T infinity = std::numeric_limits<T>::infinity();
+      x[at] = infinity;
+      CHECK(simd::max(x.data(), n) == infinity);
+      std::fill(x.begin(), x.end(), -infinity);
+      CHECK(simd::max(x.data(), n) == -infinity);
+      x[at] = std::numeric_limits<T>::lowest();
+      CHECK(simd::max(x.data(), n) == std::numeric_limits<T>::lowest());
+    }
+}
+
+TEST_CASE_TEMPLATE("simd: the sum of exponentials of every length, apart and in place", T, float, double) {
+  for (Index n = 0; n <= 4 * lanes<T> + 1; ++n) {
+    const auto size = static_cast<std::size_t>(n);
+    Rng rng(static_cast<std::uint64_t>(n));
+    std::vector<T> x(size + 1, T(7)), apart(size + 1, T(99));  // one beyond: must stay
+    for (std::size_t i = 0; i < size; ++i) x[i] = static_cast<T>(rng.uniform(-3.0, 2.0));
+    std::vector<T> in_place = x;
+    double total = 0;
+    for (std::size_t i = 0; i < size; ++i) total += std::exp(static_cast<double>(x[i]) - 2);
+    const double bound = (static_cast<double>(n) + 4) * std::numeric_limits<T>::epsilon() * total;
+    const auto off = [&](T sum) { return std::abs(static_cast<double>(sum) - total); };
+    CHECK(off(detail::sum_of_exponentials<T>(x.data(), n, 2)) <= bound);
+    CHECK(off(detail::sum_of_exponentials<T>(x.data(), n, 2, apart.data())) <= bound);
+    CHECK(off(detail::sum_of_exponentials<T>(in_place.data(), n, 2, in_place.data())) <= bound);
+    for (std::size_t i = 0; i < size; ++i) {
+      CHECK(ulps(apart[i], std::exp(static_cast<long double>(x[i] - T(2)))) <= 2);
+      CHECK(in_place[i] == apart[i]);
+    }
+    CHECK(apart[size] == 99);
+    CHECK(in_place[size] == 7);
   }
 }
