@@ -7,8 +7,6 @@
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-std::string name_of(const Parameter<double>& p) { return p.path().empty() ? "(unnamed)" : p.path(); }
-
 std::string index_text(const Shape& shape, Index flat) {
   std::string text;
   for (int d = shape.rank() - 1; d >= 0; --d) {
@@ -94,14 +92,14 @@ class Checker {
     }
     for (const Parameter<double>* used : tape.used_parameters())
       if (std::find(parameters_.begin(), parameters_.end(), used) == parameters_.end())
-        fail(fmt::format("parameter {} {} was used but is not listed: is it missing from `fields`?", name_of(*used),
+        fail(fmt::format("parameter {} {} was used but is not listed: is it missing from `fields`?", used->name(),
                          fmt::format("{}", used->shape())));
     Gradients<double> gradients;
     if (tape.node(y.index()).grad != nullptr) tape.backward(y, gradients);
     for (Parameter<double>* p : parameters_) {
       const Gradient<double>& g = gradients.of(*p);
       if (g.empty() && !options_.may_be_unused && !p->frozen())
-        fail(fmt::format("the loss does not depend on parameter {}", name_of(*p)));
+        fail(fmt::format("the loss does not depend on parameter {}", p->name()));
       analytic_.push_back(g.values());
     }
     return true;
@@ -131,7 +129,7 @@ class Checker {
       p.edit().data()[at] = x;
       ++report_.entries;
       if (error > report_.worst.error || report_.worst.parameter.empty())
-        report_.worst = {name_of(p), index_text(p.shape(), at), analytic, numeric, error};
+        report_.worst = {std::string(p.name()), index_text(p.shape(), at), analytic, numeric, error};
     }
   }
 

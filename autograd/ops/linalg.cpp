@@ -14,9 +14,8 @@ template <Real T>
 void product(Trans tl, View<const T> left, Trans tr, Var<T> right, View<T> to, bool accumulate,
              const T* bias = nullptr) {
   constexpr Index few_rows = 256;
-  const Tape<T>& tape = right.tape();
-  const Parameter<T>* parameter = tape.parameter_of(right.index());
-  if (parameter != nullptr && to.rows <= few_rows && tape.node(right.index()).shape == parameter->shape())
+  const Parameter<T>* const parameter = right.tape().whole_parameter_of(right.index());
+  if (parameter != nullptr && to.rows <= few_rows)
     gemm<T>(tl, left, parameter->packed(tr), to, accumulate, bias);
   else
     gemm<T>(tl, left, tr, values(right), to, accumulate, bias);

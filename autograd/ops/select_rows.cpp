@@ -30,8 +30,7 @@ void copy_or_zero(View<const T> from, Index row, T* to) {
 template <Real T>
 void scatter(View<const T> d, std::span<const Index> rows, Var<T> x) {
   const Tape<T>& tape = x.tape();
-  const Parameter<T>* const parameter = tape.parameter_of(x.index());
-  const bool by_row = parameter != nullptr && tape.node(x.index()).shape == parameter->shape();
+  const bool by_row = tape.whole_parameter_of(x.index()) != nullptr;
   Gradient<T>* const sink = by_row ? tape.sink_of(x.index()) : nullptr;
   const View<T> dx = by_row ? View<T>() : gradient(x);
   for (Index i = 0; i < d.rows; ++i)

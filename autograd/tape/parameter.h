@@ -83,6 +83,8 @@ class Parameter {
 
   /// Place in the model, such as "encoder/cell/recurrent/weight"; empty until a model listed it.
   const std::string& path() const { return path_; }
+  /// The path, or "(unnamed)".
+  std::string_view name() const { return path_.empty() ? std::string_view("(unnamed)") : path_; }
   void set_path(std::string path) { path_ = std::move(path); }
 
   /// The matrix, or its transpose, as the right operand of products: made at most once per version.

@@ -323,7 +323,7 @@ Var<T> Tape<T>::leaf_of(const Parameter<T>& parameter) {
   const std::size_t slot = leaf_slot(&parameter);
   if (const std::uint32_t known = leaf_table_[slot]; known != 0 && leaves_[known - 1].version == parameter.version())
     return var(leaves_[known - 1].node);
-  require<ShapeError>(parameter.shape().size() > 0, "parameter: {} has no elements", parameter.path());
+  require<ShapeError>(parameter.shape().size() > 0, "parameter: {} has no elements", parameter.name());
   Node<T>& n = push_node(parameter_op<T>, parameter.shape());
   n.value = const_cast<T*>(parameter.value().data());
   n.grad = parameter.frozen() || !recording_ ? nullptr : n.value;  // where it lies is known in backward
@@ -350,8 +350,7 @@ void Tape<T>::forget() {
   places_.assign(1, {});
   place_ = 0;
   exclusives_.clear();
-  reached_.clear();
-  columns_.clear();
+  reached_.start(0);
   debts_.clear();
   lent_.clear();
   awaited_.size = 0;
@@ -434,6 +433,12 @@ template <Real T>
 const Parameter<T>* Tape<T>::parameter_of(std::uint32_t index) const {
   const Node<T>& n = nodes_[index];
   return n.leaf == 0 ? nullptr : leaves_[n.leaf - 1].parameter;
+}
+
+template <Real T>
+const Parameter<T>* Tape<T>::whole_parameter_of(std::uint32_t index) const {
+  const Parameter<T>* const parameter = parameter_of(index);
+  return parameter != nullptr && nodes_[index].shape == parameter->shape() ? parameter : nullptr;
 }
 
 template <Real T>
@@ -539,10 +544,10 @@ template <Real T>
 bool Tape<T>::reached(const Node<T>& n) const {
   if (n.shape.size() == 0) return false;
   const Block& block = blocks_[n.block];
-  if (block.units == 1) return reached_[block.flag] != reached_nothing;
+  if (block.units == 1) return reached_.any(block.flag);
   const auto [first, last] = units_of(n, block);
   for (std::uint32_t u = first; u < last; ++u)
-    if (reached_[block.flag + u] != reached_nothing) return true;
+    if (reached_.any(block.flag + u)) return true;
   return false;
 }
 
@@ -557,7 +562,7 @@ View<T> Tape<T>::gradient_by_units(std::uint32_t index) {
     const Block& block = blocks_[n.block];
     const auto [first, last] = units_of(n, block);
     for (std::uint32_t u = first; u < last; ++u)
-      if (reached_[block.flag + u] != reached_all) zero_rest(block, u);
+      if (!reached_.all(block.flag + u)) reached_.zero_rest(block.flag + u, block.gradient_of(u));
   }
   return {data, n.shape.rows(), n.shape.cols(), n.stride};
 }
@@ -579,62 +584,11 @@ std::pair<View<T>, bool> Tape<T>::claim_gradient(std::uint32_t index, std::initi
   // All rows of whole units, and either their columns or all of them.
   bool fresh = n.shape.size() > 0 && n.shape.rows() * n.stride == (last - first) * block.unit && right <= n.stride &&
                (n.stride == n.shape.cols() || block.unit % n.stride == 0);
-  for (std::uint32_t u = first; fresh && u < last; ++u) fresh = is_fresh(block, u, left, right, n.stride);
+  for (std::uint32_t u = first; fresh && u < last; ++u)
+    fresh = reached_.can_mark(block.flag + u, left, right, n.stride);
   if (!fresh) return {gradient_of(index), false};
-  for (std::uint32_t u = first; u < last; ++u) mark_columns(block, u, left, right, n.stride);
+  for (std::uint32_t u = first; u < last; ++u) reached_.mark(block.flag + u, left, right, n.stride);
   return {View<T>{n.grad, n.shape.rows(), n.shape.cols(), n.stride}, true};
-}
-
-template <Real T>
-bool Tape<T>::is_fresh(const Block& block, std::uint32_t unit, Index first, Index last, Index width) const {
-  const std::uint32_t state = reached_[block.flag + unit];
-  if (state < reached_columns) return state == reached_nothing;
-  const Columns& c = columns_[state - reached_columns];
-  if (c.width != width || c.count == Columns::most) return false;
-  return std::none_of(c.ranges.begin(), c.ranges.begin() + c.count,
-                      [&](const auto& range) { return range.first < last && first < range.second; });
-}
-
-template <Real T>
-void Tape<T>::mark_columns(const Block& block, std::uint32_t unit, Index first, Index last, Index width) {
-  std::uint32_t& state = reached_[block.flag + unit];
-  if (last - first == width) {
-    state = reached_all;
-    return;
-  }
-  if (state == reached_nothing) {
-    state = reached_columns + static_cast<std::uint32_t>(columns_.size());
-    columns_.push_back({width, 0, {}});
-  }
-  Columns& c = columns_[state - reached_columns];
-  c.ranges[static_cast<std::size_t>(c.count++)] = {first, last};
-  Index sum = 0;
-  for (int i = 0; i < c.count; ++i) {
-    const auto [from, to] = c.ranges[static_cast<std::size_t>(i)];
-    sum += to - from;
-  }
-  if (sum == width) state = reached_all;
-}
-
-template <Real T>
-void Tape<T>::zero_rest(const Block& block, std::uint32_t unit) {
-  const std::uint32_t state = std::exchange(reached_[block.flag + unit], std::uint32_t{reached_all});
-  T* const start = block.grad + unit * block.unit;
-  if (state == reached_nothing) {
-    std::fill_n(start, block.unit, T(0));
-    return;
-  }
-  Columns& c = columns_[state - reached_columns];
-  std::sort(c.ranges.begin(), c.ranges.begin() + c.count);
-  for (T* row = start; row < start + block.unit; row += c.width) {
-    Index done = 0;
-    for (int i = 0; i < c.count; ++i) {
-      const auto [first, last] = c.ranges[static_cast<std::size_t>(i)];
-      std::fill(row + done, row + first, T(0));
-      done = last;
-    }
-    std::fill(row + done, row + c.width, T(0));
-  }
 }
 
 template <Real T>
@@ -646,9 +600,9 @@ void Tape<T>::settle(std::uint32_t index) {
       if ((debt.paid & bit) != 0 || nodes_[x].grad == nullptr || !share_memory(x, index)) continue;
       const Node<T>& y = nodes_[debt.y.index()];
       for (const std::uint32_t input : std::span(y.inputs, y.input_count))
-        require<TapeError>(is_current(input),
-                           "grad: parameter {} was edited since backward; read the gradient of this {} before",
-                           is_current(input) ? std::string() : parameter_of(input)->path(), nodes_[x].op->name);
+        if (!is_current(input))
+          fail<TapeError>("grad: parameter {} was edited since backward; read the gradient of this {} before",
+                          parameter_of(input)->name(), nodes_[x].op->name);
       debt.paid |= bit;
       const FlushDenormals no_denormals;
       debt.pay(y.rule, debt.y, k);
@@ -741,18 +695,16 @@ void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
   require<TapeError>(recording_, "backward: an inference tape records nothing");
   const Node<T>& n = checked(y, "backward");
   require<TapeError>(n.grad != nullptr, "backward: the value depends on no parameter and no variable");
-  reached_.assign(flag_count_, reached_nothing);
-  for (const std::uint32_t flag : lent_) reached_[flag] = reached_all;
+  reached_.start(flag_count_);
+  for (const std::uint32_t flag : lent_) reached_.mark_all(flag);
   pending_.assign(nodes_.size(), 0);
   products_used_ = 0;
-  columns_.clear();
   debts_.clear();
   for (Leaf& leaf : leaves_) {
     leaf.sink = leaf.parameter->frozen() ? nullptr : sink_for(leaf.node, *leaf.parameter);
-    const std::string& path = leaf.parameter->path();
-    require<TapeError>(leaf.node > y.index() || leaf.version == leaf.parameter->version(),
+    require<TapeError>(leaf.node > y.index() || is_current(leaf.node),
                        "backward: parameter {} was edited after this tape used it; rewind and compute again",
-                       std::string_view(path.empty() ? "(unnamed)" : path.c_str()));
+                       leaf.parameter->name());
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <unroll/autograd/tape/arena.h>
 #include <unroll/autograd/tape/parameter.h>
+#include <unroll/autograd/tape/reached.h>
 #include <unroll/autograd/tape/var.h>
 #include <unroll/autograd/tape/workers.h>
 #include <unroll/autograd/tensor/rng.h>
@@ -284,7 +285,7 @@ class Tape {
     const Block& block = blocks_[n.block];
     if (n.leaf != 0 || block.units != 1) [[unlikely]]
       return gradient_by_units(index);
-    if (reached_[block.flag] != reached_all) zero_rest(block, 0);
+    if (!reached_.all(block.flag)) reached_.zero_rest(block.flag, block.gradient_of(0));
     return {n.grad, n.shape.rows(), n.shape.cols(), n.stride};
   }
   /// The same; if the second is true the memory holds anything, and every element of the view must be overwritten
@@ -306,6 +307,8 @@ class Tape {
   void defer_product(std::uint32_t w, View<const T> a, View<const T> b);
   /// The parameter behind a leaf, or null.
   const Parameter<T>* parameter_of(std::uint32_t index) const;
+  /// The parameter whose value this is, whole and in its own shape, or null.
+  const Parameter<T>* whole_parameter_of(std::uint32_t index) const;
   /// The gradient a leaf's parameter receives in this backward, or null.
   Gradient<T>* sink_of(std::uint32_t index) const;
 
@@ -340,6 +343,10 @@ class Tape {
     std::uint32_t flag, units;
     std::uint32_t owner;  // the node it was allocated for
     bool read;            // some op has taken it, or a view of it, as an operand
+
+    std::span<T> gradient_of(std::uint32_t u) const {
+      return {grad + static_cast<Index>(u) * unit, static_cast<std::size_t>(unit)};
+    }
   };
   /// What takes a place in a slab: the value with which the tape has `size` nodes; 0: nothing.
   struct Awaited {
@@ -361,15 +368,6 @@ class Tape {
     Var<T> y;
     Payment pay;
     std::uint64_t paid;  // a bit for each of xs
-  };
-  /// What was reached of a unit of gradient memory: nothing, all, or (reached_columns + i) columns_[i]. What was not
-  /// reached is not zeroed.
-  enum Reached : std::uint32_t { reached_nothing, reached_all, reached_columns };
-  struct Columns {
-    static constexpr int most = 8;
-    Index width;  // elements from one row to the next
-    int count;
-    std::array<std::pair<Index, Index>, most> ranges;
   };
   struct Product {
     View<const T> a, b;
@@ -425,10 +423,6 @@ class Tape {
   void start_sweep(Var<T> y, const SinkFor& sink_for);
   void run_sweep(std::uint32_t last);
   View<T> gradient_by_units(std::uint32_t index);
-  /// Zeroes what was not reached of a unit.
-  void zero_rest(const Block& block, std::uint32_t unit);
-  bool is_fresh(const Block& block, std::uint32_t unit, Index first, Index last, Index width) const;
-  void mark_columns(const Block& block, std::uint32_t unit, Index first, Index last, Index width);
   /// Adds what is owed to the gradient of a value.
   void settle(std::uint32_t index);
   void flush(std::uint32_t index);
@@ -448,8 +442,7 @@ class Tape {
   std::vector<Block> blocks_;
   Awaited awaited_;
   std::uint32_t flag_count_ = 0;
-  std::vector<std::uint32_t> reached_;  // see Reached
-  std::vector<Columns> columns_;
+  Reached<T> reached_;
   std::vector<std::uint32_t> pending_;
   std::vector<Products> products_;
   std::uint32_t products_used_ = 0;
