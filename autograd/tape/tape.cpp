@@ -4,7 +4,7 @@
 #include <utility>
 
 #include <unroll/autograd/tensor/denormals.h>
-#include <unroll/autograd/tensor/gemm.h>
+#include <unroll/autograd/tensor/gemm_rows.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -662,26 +662,28 @@ void Tape<T>::flush(std::uint32_t index) {
       a = longer_a;
       b = longer_b;
     }
-    if (end == i + 1 && end < list.size()) {
-      // Not evenly laid out: gather what follows, keeping an operand that is one run where it lies.
+    if (end > i + 1 || end == list.size()) {
+      gemm<T>(Trans::yes, a, Trans::no, b, grad, !overwrite);
+    } else {
+      // Not evenly laid out: row by row, all that follows; but an operand that is one run, where it lies.
       Index rows = a.rows;
       bool run_of_b = true;
       for (; end < list.size(); ++end) {
         run_of_b = run_of_b && extend(b, list[end].b);
         rows += list[end].a.rows;
       }
-      const auto gather = [&](View<const T> Product::*side) {
-        const Index cols = (list[i].*side).cols;
-        T* const to = scratch_.allocate<T>(static_cast<std::size_t>(rows * cols));
-        T* row = to;
+      const auto rows_of = [&](View<const T> Product::*side) {
+        const T** const at = scratch_.allocate<const T*>(static_cast<std::size_t>(rows));
+        const T** row = at;
         for (std::size_t k = i; k < end; ++k)
-          for (Index r = 0; r < (list[k].*side).rows; ++r, row += cols) std::copy_n((list[k].*side).row(r), cols, row);
-        return View<const T>{to, rows, cols, cols};
+          for (Index r = 0; r < (list[k].*side).rows; ++r) *row++ = (list[k].*side).row(r);
+        return RowList<T>{at, rows, (list[i].*side).cols};
       };
-      a = gather(&Product::a);
-      if (!run_of_b) b = gather(&Product::b);
+      if (run_of_b)
+        gemm_rows<T>(rows_of(&Product::a), b, grad, !overwrite);
+      else
+        gemm_rows<T>(rows_of(&Product::a), rows_of(&Product::b), grad, !overwrite);
     }
-    gemm<T>(Trans::yes, a, Trans::no, b, grad, !overwrite);
     overwrite = false;
     scratch_.rewind();
     i = end;

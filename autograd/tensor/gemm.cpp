@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include <unroll/autograd/tensor/gemm_rows.h>
 #include <unroll/autograd/tensor/transpose.h>
 
 // C is made in tiles that stay in registers while the depth goes by: R rows by V registers. B is read in panels of
@@ -74,8 +75,7 @@ struct Tile {
   T* packed;      // where the panel is packed while it is read for the first time
 };
 
-/// What a tile does beside its product. All take an A that lies in tiles; what does nothing else is also compiled for
-/// nothing but that.
+/// What a tile does beside its product. All take an A that lies in tiles; nothing_in_tiles takes nothing else.
 enum class Beside { nothing, nothing_in_tiles, fetch, pack, count };
 
 template <Real T, int R, int V, Beside Also>
@@ -236,11 +236,11 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
 }
 
 /// Columns first .. first + cols and rows of the depth k .. k + depth of op(b), padded to whole registers.
-template <Real T>
-void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index depth, T* to) {
+template <Real T, class B>
+void pack(Trans tb, const B& b, Index first, Index cols, Index k, Index depth, T* to) {
   const Index width = padded<T>(cols);
   if (tb == Trans::yes) {
-    transpose<T>({b.row(first) + k, cols, depth, b.stride}, to, width);
+    if constexpr (std::same_as<B, View<const T>>) transpose<T>({b.row(first) + k, cols, depth, b.stride}, to, width);
   } else {
     const Index whole = cols / lanes<T> * lanes<T>;
     for (Index i = 0; i < depth; ++i) {
@@ -254,26 +254,27 @@ void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index dep
     for (Index i = 0; i < depth; ++i) std::fill_n(to + i * width + cols, width - cols, T(0));
 }
 
-/// Rows of `from` are the depth; of each, the elements of a tile go side by side into that tile's part of `to`. Whole
-/// registers are written: what is too much is overwritten by the next row, or lies between the tiles.
-template <Real T>
-void pack_tiles(View<const T> from, const Parts& rows, T* to) {
+/// Rows k .. k + depth of `from`, columns m and on: of each, the elements of a tile go side by side into that tile's
+/// part of `to`. Whole registers are written: what is too much is overwritten by the next row, or lies between the
+/// tiles.
+template <Real T, class A>
+void pack_tiles(const A& from, Index k, Index depth, Index m, Index cols, const Parts& rows, T* to) {
   constexpr Index at_once = 16;  // rows that stay in the first-level cache while the tiles go by
-  for (Index first = 0; first < from.rows; first += at_once) {
-    const Index last = std::min(first + at_once, from.rows);
+  for (Index first = 0; first < depth; first += at_once) {
+    const Index last = std::min(first + at_once, depth);
     T* tile = to;
     for (Index i = 0, r = 0; i < rows.count; ++i) {
       const Index here = rows[i], written = padded<T>(here);
-      for (Index k = first; k < last; ++k) {
-        const T* const row = from.row(k) + r;
-        T* const side = tile + k * here;
-        if (r + written <= from.cols)
+      for (Index d = first; d < last; ++d) {
+        const T* const row = from.row(k + d) + m + r;
+        T* const side = tile + d * here;
+        if (r + written <= cols)
           for (Index j = 0; j < written; j += lanes<T>) Batch<T>::load_unaligned(row + j).store_unaligned(side + j);
         else
           std::copy_n(row, here, side);
       }
       r += here;
-      tile += tile_size<T>(here, from.rows);
+      tile += tile_size<T>(here, depth);
     }
   }
 }
@@ -294,8 +295,8 @@ struct Panel {
 
 /// The product, `at_once` rows at a time, with panels of B from `panel_of(first column, columns, first of the depth,
 /// depth)`.
-template <Real T, class PanelOf>
-void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumulate, Index at_once, PanelOf panel_of) {
+template <Real T, class A, class PanelOf>
+void multiply(Trans ta, const A& a, View<T> c, const T* bias, bool accumulate, Index at_once, PanelOf panel_of) {
   const Index depth = ta == Trans::yes ? a.rows : a.cols;
   if (depth == 0)
     for (Index r = 0; r < c.rows; ++r) {
@@ -309,11 +310,16 @@ void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumula
   for (Index m = 0; m < c.rows; m += at_once)
     for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
       const Index rows = std::min(at_once, c.rows - m), here = stretches[s];
-      Left<T> left{a.row(m) + k, a.stride, false, Parts(rows, rows_by_registers[panels[0] - 1])};
-      if (ta == Trans::yes) {
+      Left<T> left{nullptr, 0, false, Parts(rows, rows_by_registers[panels[0] - 1])};
+      if (ta == Trans::no) {
+        if constexpr (std::same_as<A, View<const T>>) {
+          left.data = a.row(m) + k;
+          left.stride = a.stride;
+        }
+      } else {
         const auto needed = static_cast<std::size_t>(rows * here + left.rows.count * lanes<T>);
         if (packed_left.size() < needed) packed_left.resize(needed);
-        pack_tiles<T>({a.row(k) + m, here, rows, a.stride}, left.rows, packed_left.data());
+        pack_tiles<T>(a, k, here, m, rows, left.rows, packed_left.data());
         left.data = packed_left.data();
         left.in_tiles = true;
       }
@@ -325,6 +331,20 @@ void multiply(Trans ta, View<const T> a, View<T> c, const T* bias, bool accumula
                       left, cols);
       }
     }
+}
+
+/// The product with a right operand that is packed on the way.
+template <Real T, class A>
+void multiply_by_plain(Trans ta, const A& a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
+  alignas(alignment) T packed[depth_block * panel<T>];
+  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
+    // A few rows read B once, where it lies.
+    if (tb == Trans::no && cols % lanes<T> == 0)
+      return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
+    pack<T>(tb, b, n, cols, k, depth, packed);
+    return {packed, padded<T>(cols)};
+  };
+  multiply<T>(ta, a, c, bias, accumulate, row_block_that_packs, panel_of);
 }
 
 }  // namespace
@@ -343,15 +363,7 @@ void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
 
 template <Real T>
 void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
-  alignas(alignment) T packed[depth_block * panel<T>];
-  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
-    // A few rows read B once, where it lies.
-    if (tb == Trans::no && cols % lanes<T> == 0)
-      return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
-    pack(tb, b, n, cols, k, depth, packed);
-    return {packed, padded<T>(cols)};
-  };
-  multiply<T>(ta, a, c, bias, accumulate, row_block_that_packs, panel_of);
+  multiply_by_plain<T>(ta, a, tb, b, c, accumulate, bias);
 }
 
 template <Real T>
@@ -363,6 +375,21 @@ void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumul
     return {rows, width, beyond_cache ? rows + b.rows() * width : nullptr};
   };
   multiply<T>(ta, a, c, bias, accumulate, row_block, panel_of);
+}
+
+template <Real T>
+void gemm_rows(const RowList<T>& a, View<const T> b, View<T> c, bool accumulate) {
+  multiply_by_plain<T>(Trans::yes, a, Trans::no, b, c, accumulate, nullptr);
+}
+
+template <Real T>
+void gemm_rows(const RowList<T>& a, const RowList<T>& b, View<T> c, bool accumulate) {
+  alignas(alignment) T packed[depth_block * panel<T>];
+  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
+    pack<T>(Trans::no, b, n, cols, k, depth, packed);
+    return {packed, padded<T>(cols)};
+  };
+  multiply<T>(Trans::yes, a, c, nullptr, accumulate, row_block_that_packs, panel_of);
 }
 
 template <Real T>
@@ -381,13 +408,17 @@ void Packed<T>::assign(Trans tb, View<const T> b) {
   }
   const Parts panels = panels_of<T>(cols_);
   for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>)
-    pack(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
+    pack<T>(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
 }
 
 template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);
 template void gemm(Trans, View<const double>, Trans, View<const double>, View<double>, bool, const double*);
 template void gemm(Trans, View<const float>, const Packed<float>&, View<float>, bool, const float*);
 template void gemm(Trans, View<const double>, const Packed<double>&, View<double>, bool, const double*);
+template void gemm_rows(const RowList<float>&, View<const float>, View<float>, bool);
+template void gemm_rows(const RowList<double>&, View<const double>, View<double>, bool);
+template void gemm_rows(const RowList<float>&, const RowList<float>&, View<float>, bool);
+template void gemm_rows(const RowList<double>&, const RowList<double>&, View<double>, bool);
 template void gemm_naive(Trans, View<const float>, Trans, View<const float>, View<float>, bool);
 template void gemm_naive(Trans, View<const double>, Trans, View<const double>, View<double>, bool);
 template class Packed<float>;

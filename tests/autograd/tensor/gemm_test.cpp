@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include <unroll/autograd/tensor/gemm.h>
+#include <unroll/autograd/tensor/gemm_rows.h>
 #include <unroll/autograd/tensor/rng.h>
 
 using namespace unroll;
@@ -160,6 +160,35 @@ TEST_CASE_TEMPLATE("gemm: a row is the same to the bit among few rows, among man
           gemm<T>(Trans{ta}, some, Trans::no, b.view(), to, false);
         for (Index r = 0; r < rows; ++r) CHECK(std::equal(to.row(r), to.row(r) + columns, all.view().row(100 + r)));
       }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm_rows: rows that lie anywhere give what they give side by side, to the bit", T, float, double) {
+  for (const std::array<Index, 3>& mkn :
+       {std::array<Index, 3>{1, 1, 1}, {5, 7, 3}, {33, 130, 70}, {128, 400, 97}, {800, 20, 65}, {3, 0, 4}}) {
+    const auto [m, k, n] = mkn;
+    CAPTURE(m);
+    Rng rng(static_cast<std::uint64_t>(m + k));
+    Framed<T> a(k, m, 3, rng), b(k, n, 0, rng), c(m, n, 2, rng), want = c;
+    const View<const T> as(a.view()), bs(b.view());
+    // Row r of the product is row r * 7 mod k, of memory that runs back and forth.
+    std::vector<const T*> of_a, of_b;
+    Framed<T> a_in_order(k, m, 0, rng), b_in_order(k, n, 0, rng);
+    for (Index r = 0; r < k; ++r) {
+      const Index from = r * 7 % k;
+      of_a.push_back(as.row(from));
+      of_b.push_back(bs.row(from));
+      std::copy_n(as.row(from), m, a_in_order.view().row(r));
+      std::copy_n(bs.row(from), n, b_in_order.view().row(r));
+    }
+    for (const bool accumulate : {false, true}) {
+      gemm<T>(Trans::yes, a_in_order.view(), Trans::no, b_in_order.view(), want.view(), accumulate);
+      gemm_rows<T>({of_a.data(), k, m}, {of_b.data(), k, n}, c.view(), accumulate);
+      CHECK(c.memory == want.memory);
+      gemm_rows<T>({of_a.data(), k, m}, View<const T>(b_in_order.view()), c.view(), false);
+      gemm<T>(Trans::yes, a_in_order.view(), Trans::no, b_in_order.view(), want.view(), false);
+      CHECK(c.memory == want.memory);
     }
   }
 }
