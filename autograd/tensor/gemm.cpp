@@ -235,23 +235,33 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
   }
 }
 
-/// Columns first .. first + cols and rows of the depth k .. k + depth of op(b), padded to whole registers.
-template <Real T, class B>
-void pack(Trans tb, const B& b, Index first, Index cols, Index k, Index depth, T* to) {
+/// Zeroes what whole registers have beyond the columns of a packed panel.
+template <Real T>
+void pad(Index cols, Index depth, T* to) {
   const Index width = padded<T>(cols);
-  if (tb == Trans::yes) {
-    if constexpr (std::same_as<B, View<const T>>) transpose<T>({b.row(first) + k, cols, depth, b.stride}, to, width);
-  } else {
-    const Index whole = cols / lanes<T> * lanes<T>;
-    for (Index i = 0; i < depth; ++i) {
-      const T* const from = b.row(k + i) + first;
-      T* const row = to + i * width;
-      for (Index j = 0; j < whole; j += lanes<T>) Batch<T>::load_unaligned(from + j).store_unaligned(row + j);
-      for (Index j = whole; j < cols; ++j) row[j] = from[j];
-    }
-  }
   if (cols < width)
     for (Index i = 0; i < depth; ++i) std::fill_n(to + i * width + cols, width - cols, T(0));
+}
+
+/// Columns first .. first + cols of rows k .. k + depth of b, padded to whole registers.
+template <Real T, class B>
+void pack_rows(const B& b, Index first, Index cols, Index k, Index depth, T* to) {
+  const Index width = padded<T>(cols), whole = cols / lanes<T> * lanes<T>;
+  for (Index i = 0; i < depth; ++i) {
+    const T* const from = b.row(k + i) + first;
+    T* const row = to + i * width;
+    for (Index j = 0; j < whole; j += lanes<T>) Batch<T>::load_unaligned(from + j).store_unaligned(row + j);
+    for (Index j = whole; j < cols; ++j) row[j] = from[j];
+  }
+  pad(cols, depth, to);
+}
+
+/// The same of op(b).
+template <Real T>
+void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index depth, T* to) {
+  if (tb == Trans::no) return pack_rows<T>(b, first, cols, k, depth, to);
+  transpose<T>({b.row(first) + k, cols, depth, b.stride}, to, padded<T>(cols));
+  pad(cols, depth, to);
 }
 
 /// Rows k .. k + depth of `from`, columns m and on: of each, the elements of a tile go side by side into that tile's
@@ -277,6 +287,28 @@ void pack_tiles(const A& from, Index k, Index depth, Index m, Index cols, const 
       tile += tile_size<T>(here, depth);
     }
   }
+}
+
+/// Rows m .. m + count of A^T over a stretch of the depth, in tiles that stay until the next call in this thread.
+template <Real T, class A>
+Left<T> in_tiles(const A& a, Index m, Index k, Index depth, const Parts& rows, Index count) {
+  static thread_local std::vector<T> memory;
+  const auto needed = static_cast<std::size_t>(count * depth + rows.count * lanes<T>);
+  if (memory.size() < needed) memory.resize(needed);
+  pack_tiles<T>(a, k, depth, m, count, rows, memory.data());
+  return {memory.data(), 0, true, rows};
+}
+
+/// Rows m .. m + count of op(A) over a stretch of the depth.
+template <Real T>
+Left<T> left_of(Trans ta, View<const T> a, Index m, Index k, Index depth, const Parts& rows, Index count) {
+  if (ta == Trans::yes) return in_tiles<T>(a, m, k, depth, rows, count);
+  return {a.row(m) + k, a.stride, false, rows};
+}
+/// Rows that lie anywhere are transposed always.
+template <Real T>
+Left<T> left_of(Trans, const RowList<T>& a, Index m, Index k, Index depth, const Parts& rows, Index count) {
+  return in_tiles<T>(a, m, k, depth, rows, count);
 }
 
 template <Real T>
@@ -306,23 +338,11 @@ void multiply(Trans ta, const A& a, View<T> c, const T* bias, bool accumulate, I
   if (c.cols == 0) return;
   const Parts panels = panels_of<T>(c.cols);
   const Parts stretches(depth, depth_block);
-  static thread_local std::vector<T> packed_left;
   for (Index m = 0; m < c.rows; m += at_once)
     for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
       const Index rows = std::min(at_once, c.rows - m), here = stretches[s];
-      Left<T> left{nullptr, 0, false, Parts(rows, rows_by_registers[panels[0] - 1])};
-      if (ta == Trans::no) {
-        if constexpr (std::same_as<A, View<const T>>) {
-          left.data = a.row(m) + k;
-          left.stride = a.stride;
-        }
-      } else {
-        const auto needed = static_cast<std::size_t>(rows * here + left.rows.count * lanes<T>);
-        if (packed_left.size() < needed) packed_left.resize(needed);
-        pack_tiles<T>(a, k, here, m, rows, left.rows, packed_left.data());
-        left.data = packed_left.data();
-        left.in_tiles = true;
-      }
+      const Parts tile_rows(rows, rows_by_registers[panels[0] - 1]);
+      const Left<T> left = left_of<T>(ta, a, m, k, here, tile_rows, rows);
       for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>) {
         const Index cols = std::min(panels[p] * lanes<T>, c.cols - n);
         const Panel<T> b = panel_of(n, cols, k, here);
@@ -341,7 +361,7 @@ void multiply_by_plain(Trans ta, const A& a, Trans tb, View<const T> b, View<T> 
     // A few rows read B once, where it lies.
     if (tb == Trans::no && cols % lanes<T> == 0)
       return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
-    pack<T>(tb, b, n, cols, k, depth, packed);
+    pack(tb, b, n, cols, k, depth, packed);
     return {packed, padded<T>(cols)};
   };
   multiply<T>(ta, a, c, bias, accumulate, row_block_that_packs, panel_of);
@@ -386,7 +406,7 @@ template <Real T>
 void gemm_rows(const RowList<T>& a, const RowList<T>& b, View<T> c, bool accumulate) {
   alignas(alignment) T packed[depth_block * panel<T>];
   const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
-    pack<T>(Trans::no, b, n, cols, k, depth, packed);
+    pack_rows<T>(b, n, cols, k, depth, packed);
     return {packed, padded<T>(cols)};
   };
   multiply<T>(Trans::yes, a, c, nullptr, accumulate, row_block_that_packs, panel_of);
@@ -408,7 +428,7 @@ void Packed<T>::assign(Trans tb, View<const T> b) {
   }
   const Parts panels = panels_of<T>(cols_);
   for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>)
-    pack<T>(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
+    pack(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
 }
 
 template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);
