@@ -14,6 +14,7 @@ namespace rules {
 
 struct Neg {
   static constexpr const char* name = "neg";
+  static constexpr bool reads_result = false;
   template <class V>
   V forward(V x) const {
     return -x;
@@ -300,6 +301,7 @@ struct Clamp {
 
 struct Add {
   static constexpr const char* name = "add";
+  static constexpr bool reads_result = false;
   template <class V>
   V forward(V a, V b) const {
     return a + b;
@@ -312,6 +314,7 @@ struct Add {
 
 struct Sub {
   static constexpr const char* name = "sub";
+  static constexpr bool reads_result = false;
   template <class V>
   V forward(V a, V b) const {
     return a - b;
@@ -324,6 +327,7 @@ struct Sub {
 
 struct Mul {
   static constexpr const char* name = "mul";
+  static constexpr bool reads_result = false;
   template <class V>
   V forward(V a, V b) const {
     return a * b;

@@ -7,13 +7,12 @@ namespace {
 /// Zeroes what was claimed as fresh by one leaf and is added to by another that lies over it in another way: the first
 /// to come would then not be the one that overwrites.
 template <Real T>
-void zero_shared(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks) {
+void zero_shared(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> leaves, std::span<Walk<T>> walks) {
   for (std::size_t i = 0; i < leaves.size(); ++i) {
-    const Node<T>& n = tape.node(leaves[i].index());
+    const Node<T>& n = tape.node(leaves[i]);
     for (std::size_t k = 0; walks[i].fresh && k < leaves.size(); ++k) {
-      const Node<T>& other = tape.node(leaves[k].index());
-      if (walks[k].fresh || walks[k].grad == nullptr || !tape.share_memory(leaves[i].index(), leaves[k].index()))
-        continue;
+      const Node<T>& other = tape.node(leaves[k]);
+      if (walks[k].fresh || walks[k].grad == nullptr || !tape.share_memory(leaves[i], leaves[k])) continue;
       if (walks[k].grad == walks[i].grad && other.stride == n.stride && other.shape == shape) continue;
       walks[i].fresh = false;
       for (Index r = 0; r < shape.rows(); ++r) std::fill_n(walks[i].grad + r * n.stride, shape.cols(), T(0));
@@ -24,11 +23,11 @@ void zero_shared(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leav
 }  // namespace
 
 template <Real T>
-Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks,
+Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> leaves, std::span<Walk<T>> walks,
              LeafGradients gradients) {
   bool flat = true, any_fresh = false;
   for (std::size_t i = 0; i < leaves.size(); ++i) {
-    const std::uint32_t index = leaves[i].index();
+    const std::uint32_t index = leaves[i];
     const Node<T>& n = tape.node(index);
     walks[i].value = n.value;
     walks[i].grad = nullptr;
@@ -59,7 +58,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, 
   for (int d = 0; d < rows.axes; ++d) rows.extents[static_cast<std::size_t>(d)] = shape[d];
   bool regular = true;  // every leaf is either still or moves evenly over all rows
   for (std::size_t i = 0; i < leaves.size(); ++i) {
-    const Node<T>& n = tape.node(leaves[i].index());
+    const Node<T>& n = tape.node(leaves[i]);
     walks[i].is_vector = n.shape.cols() == rows.cols;
     rows.vectors = rows.vectors && walks[i].is_vector;
     walks[i].steps.fill(0);
@@ -82,8 +81,9 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, 
   return rows;
 }
 
-template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>, LeafGradients);
-template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
+template Rows lay_out(Tape<float>&, const Shape&, std::span<const std::uint32_t>, std::span<Walk<float>>,
+                      LeafGradients);
+template Rows lay_out(Tape<double>&, const Shape&, std::span<const std::uint32_t>, std::span<Walk<double>>,
                       LeafGradients);
 
 }  // namespace unroll::inline UNROLL_ISA::detail

@@ -16,9 +16,6 @@
 namespace unroll::inline UNROLL_ISA {
 namespace detail {
 
-template <Real T>
-struct Leaf;
-
 template <class E>
 Var<typename E::scalar> record_formula(const E& e);
 
@@ -31,16 +28,12 @@ struct FormulaOf : FormulaBase {
   auto item() const { return record().item(); }
 };
 
-/// An array, or a parameter that gets its place on the tape when the formula is computed.
+/// Where a leaf stands in a formula that is kept: which array it is, the inputs of the node say.
 template <Real T>
-struct Leaf : FormulaOf<Leaf<T>> {
+struct Slot {
   using scalar = T;
   static constexpr int leaves = 1;
-  Var<T> var;
-  const Parameter<T>* parameter = nullptr;
-
-  static constexpr bool gated = false;
-  void collect(Leaf** out) { *out = this; }
+  static constexpr bool gated = false, reads_result = false;
   static Shape extents(const Shape* leaf) { return *leaf; }
   static std::string describe() { return "x"; }
 
@@ -52,6 +45,8 @@ struct Leaf : FormulaOf<Leaf<T>> {
   [[gnu::always_inline]] V eval(const Cursor& c) const {
     return c.template load<I>();
   }
+  template <int, class V, class Cursor>
+  [[gnu::always_inline]] void trace_operands(const Cursor&, Trace<V>&) const {}
   template <int I, class V, class Cursor>
   [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
     t.y = c.template load<I>();
@@ -62,15 +57,29 @@ struct Leaf : FormulaOf<Leaf<T>> {
   }
 };
 
+/// An array, or a parameter that gets its place on the tape when the formula is computed.
+template <Real T>
+struct Leaf : FormulaOf<Leaf<T>> {
+  using scalar = T;
+  static constexpr int leaves = 1;
+  static constexpr bool gated = false;
+  Var<T> var;
+  const Parameter<T>* parameter = nullptr;
+
+  void collect(const Leaf** out) const { *out = this; }
+  Slot<T> kept() const { return {}; }
+};
+
 /// A number in a formula.
 template <Real T>
-struct Number : FormulaOf<Number<T>> {
+struct Number : FormulaBase {
   using scalar = T;
   static constexpr int leaves = 0;
   T number = T(0);
 
   static constexpr bool gated = false;
-  void collect(Leaf<T>**) {}
+  void collect(const Leaf<T>**) const {}
+  Number kept() const { return *this; }
   static Shape extents(const Shape*) { return {}; }
   static std::string describe() { return "c"; }
 
@@ -96,11 +105,13 @@ struct Unary : FormulaOf<Unary<F, A>> {
   static constexpr int leaves = A::leaves;
   static constexpr bool is_gate = requires(const F& rule) { rule.gate; };
   static constexpr bool gated = is_gate || A::gated;
+  static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
   A a;
   Unary(F rule, A operand) : f(rule), a(operand) {}
 
-  void collect(Leaf<scalar>** out) { a.collect(out); }
+  void collect(const Leaf<scalar>** out) const { a.collect(out); }
+  auto kept() const { return Unary<F, decltype(a.kept())>(f, a.kept()); }
   static Shape extents(const Shape* leaf) { return A::extents(leaf); }
   static std::string describe() { return std::string(F::name) + "(" + A::describe() + ")"; }
 
@@ -114,8 +125,12 @@ struct Unary : FormulaOf<Unary<F, A>> {
     return f.forward(a.template eval<I, V>(c));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+  [[gnu::always_inline]] void trace_operands(const Cursor& c, Trace<V>& t) const {
     a.template trace<I, V>(c, t.a);
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+    trace_operands<I, V>(c, t);
     t.y = f.forward(t.a.y);
   }
   template <int I, class V, class Cursor>
@@ -135,15 +150,17 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
   using scalar = typename A::scalar;
   static constexpr int leaves = A::leaves + B::leaves;
   static constexpr bool gated = A::gated || B::gated;
+  static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
   A a;
   B b;
   Binary(F rule, A left, B right) : f(rule), a(left), b(right) {}
 
-  void collect(Leaf<scalar>** out) {
+  void collect(const Leaf<scalar>** out) const {
     a.collect(out);
     b.collect(out + A::leaves);
   }
+  auto kept() const { return Binary<F, decltype(a.kept()), decltype(b.kept())>(f, a.kept(), b.kept()); }
   static Shape extents(const Shape* leaf) { return broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name); }
   static std::string describe() { return std::string(F::name) + "(" + A::describe() + ", " + B::describe() + ")"; }
 
@@ -158,9 +175,13 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
     return f.forward(a.template eval<I, V>(c), b.template eval<I + A::leaves, V>(c));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+  [[gnu::always_inline]] void trace_operands(const Cursor& c, Trace<V>& t) const {
     a.template trace<I, V>(c, t.a);
     b.template trace<I + A::leaves, V>(c, t.b);
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void trace(const Cursor& c, Trace<V>& t) const {
+    trace_operands<I, V>(c, t);
     t.y = f.forward(t.a.y, t.b.y);
   }
   template <int I, class V, class Cursor>
@@ -193,16 +214,20 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
   using scalar = typename A::scalar;
   static constexpr int leaves = A::leaves + B::leaves + C::leaves;
   static constexpr bool gated = A::gated || B::gated || C::gated;
+  static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
   A a;
   B b;
   C c;
   Ternary(F rule, A x, B y, C z) : f(rule), a(x), b(y), c(z) {}
 
-  void collect(Leaf<scalar>** out) {
+  void collect(const Leaf<scalar>** out) const {
     a.collect(out);
     b.collect(out + A::leaves);
     c.collect(out + A::leaves + B::leaves);
+  }
+  auto kept() const {
+    return Ternary<F, decltype(a.kept()), decltype(b.kept()), decltype(c.kept())>(f, a.kept(), b.kept(), c.kept());
   }
   static Shape extents(const Shape* leaf) {
     return broadcast(broadcast(A::extents(leaf), B::extents(leaf + A::leaves), F::name),
@@ -225,10 +250,14 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
                      c.template eval<I + A::leaves + B::leaves, V>(cursor));
   }
   template <int I, class V, class Cursor>
-  [[gnu::always_inline]] void trace(const Cursor& cursor, Trace<V>& t) const {
+  [[gnu::always_inline]] void trace_operands(const Cursor& cursor, Trace<V>& t) const {
     a.template trace<I, V>(cursor, t.a);
     b.template trace<I + A::leaves, V>(cursor, t.b);
     c.template trace<I + A::leaves + B::leaves, V>(cursor, t.c);
+  }
+  template <int I, class V, class Cursor>
+  [[gnu::always_inline]] void trace(const Cursor& cursor, Trace<V>& t) const {
+    trace_operands<I, V>(cursor, t);
     t.y = f.forward(t.a.y, t.b.y, t.c.y);
   }
   template <int I, class V, class Cursor>
@@ -283,7 +312,7 @@ enum class LeafGradients : std::uint8_t { none, added, fresh };
 /// those that are reached for the first time, in one piece, are not zeroed but marked as fresh: the kernel must visit
 /// every element once, and the leaves in their order.
 template <Real T>
-Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const Var<T>> leaves, std::span<Walk<T>> walks,
+Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> leaves, std::span<Walk<T>> walks,
              LeafGradients gradients);
 
 /// Moves all leaves to the next row.
@@ -374,40 +403,47 @@ template <bool Vectors, class E, Real T, int N>
   if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y);
 }
 
+/// One register of the adjoint `dy` goes down the tree. `y` is what forward computed; anything if the root does not
+/// read its result.
+template <class E, class V, class Cursor>
+[[gnu::always_inline]] inline void backward_at(const E& e, Cursor& cursor, const V& y, const V& dy) {
+  typename E::template Trace<V> trace;
+  e.template trace_operands<0, V>(cursor, trace);
+  trace.y = y;
+  e.template sweep<0, V>(cursor, trace, dy);
+}
+
 template <class E, Real T, int N>
-[[gnu::noinline]] void tail_backward(const E& e, std::span<const Walk<T>> row, Index j, Index count, const T* dy) {
+[[gnu::noinline]] void tail_backward(const E& e, std::span<const Walk<T>> row, Index j, Index count, const T* y,
+                                     const T* dy) {
   Tail<T, N> tail(row, j, count);
   Cursor<T, N, true> cursor{tail.walks};
-  std::array<T, Tail<T, N>::width> d{};
+  std::array<T, Tail<T, N>::width> result{}, d{};
+  std::copy_n(y + j, count, result.begin());
   std::copy_n(dy + j, count, d.begin());
-  typename E::template Trace<Batch<T>> trace;
-  e.template trace<0, Batch<T>>(cursor, trace);
-  e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(d.data()));
+  backward_at(e, cursor, Batch<T>::load_unaligned(result.data()), Batch<T>::load_unaligned(d.data()));
   tail.add_to(row, j, count);
 }
 
 template <bool Vectors, class E, Real T, int N>
-[[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, const T* dy, Index cols) {
+[[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, const T* y, const T* dy, Index cols) {
   std::array<Batch<T>, N> sums;
   if constexpr (!Vectors) sums.fill(Batch<T>(T(0)));
   Cursor<T, N, Vectors> cursor{walks, sums.data()};
-  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>) {
-    typename E::template Trace<Batch<T>> trace;
-    e.template trace<0, Batch<T>>(cursor, trace);
-    e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>::load_unaligned(dy + cursor.j));
-  }
+  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
+    backward_at(e, cursor, Batch<T>::load_unaligned(y + cursor.j), Batch<T>::load_unaligned(dy + cursor.j));
   if constexpr (!Vectors)
     for (std::size_t i = 0; i < N; ++i)
       if (!walks[i].is_vector && walks[i].grad != nullptr) *walks[i].grad += simd::total(sums[i]);
-  if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, dy);
+  if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y, dy);
 }
 
 /// A result of one element, from leaves that then have one element each.
 template <class E, Real T, int N>
-T single_forward(const E& e, std::span<const Var<T>> leaves) {
+T single_forward(const E& e, const Tape<T>& tape, std::span<const std::uint32_t> leaves) {
   std::array<Walk<T>, N> walks;
   for (std::size_t i = 0; i < N; ++i) {
-    walks[i].value = leaves[i].tape().node(leaves[i].index()).value;
+    walks[i].value = tape.node(leaves[i]).value;
     walks[i].is_vector = false;
   }
   const Cursor<T, N, false> cursor{walks};
@@ -415,21 +451,17 @@ T single_forward(const E& e, std::span<const Var<T>> leaves) {
 }
 
 template <class E, Real T, int N>
-void single_backward(const E& e, std::span<const Var<T>> leaves, T dy) {
+void single_backward(const E& e, Tape<T>& tape, std::span<const std::uint32_t> leaves, T y, T dy) {
   std::array<Walk<T>, N> walks;
   for (std::size_t i = 0; i < N; ++i) {
-    Tape<T>& tape = leaves[i].tape();
-    const std::uint32_t index = leaves[i].index();
-    walks[i].value = tape.node(index).value;
-    walks[i].grad = tape.wanted(index) ? tape.gradient_of(index).data : nullptr;
+    walks[i].value = tape.node(leaves[i]).value;
+    walks[i].grad = tape.wanted(leaves[i]) ? tape.gradient_of(leaves[i]).data : nullptr;
     walks[i].is_vector = false;
   }
   std::array<Batch<T>, N> sums;
   sums.fill(Batch<T>(T(0)));
   Cursor<T, N, false> cursor{walks, sums.data()};
-  typename E::template Trace<Batch<T>> trace;
-  e.template trace<0, Batch<T>>(cursor, trace);
-  e.template sweep<0, Batch<T>>(cursor, trace, Batch<T>(dy));
+  backward_at(e, cursor, Batch<T>(y), Batch<T>(dy));
   for (std::size_t i = 0; i < N; ++i)
     if (walks[i].grad != nullptr) *walks[i].grad += sums[i].get(0);
 }
@@ -446,30 +478,23 @@ struct Element {
   }
 };
 
-/// A computed formula, as the tape keeps it.
+/// A computed formula, as the tape keeps it; its leaves are the inputs of the node, in their order.
 template <class E>
 struct FormulaRule {
   using T = typename E::scalar;
   static constexpr int leaves = E::leaves;
+  using Leaves = std::span<const std::uint32_t>;
   E e;
 
-  std::array<Var<T>, leaves> vars() const {
-    E copy = e;
-    std::array<Leaf<T>*, leaves> leaf;
-    copy.collect(leaf.data());
-    std::array<Var<T>, leaves> result;
-    for (std::size_t i = 0; i < leaves; ++i) result[i] = leaf[i]->var;
-    return result;
-  }
-  void forward(Var<T> y, std::span<const Var<T>> vars) const {
+  void forward(Var<T> y, Leaves inputs) const {
     const View<T> out = result(y);
     if (out.size() == 0) return;
     if (out.size() == 1) {
-      *out.data = single_forward<E, T, leaves>(e, vars);
+      *out.data = single_forward<E, T, leaves>(e, y.tape(), inputs);
       return;
     }
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::none);
+    const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
     const FlushDenormals no_denormals;
     const auto row = rows.vectors ? &row_forward<true, E, T, leaves> : &row_forward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
@@ -480,10 +505,10 @@ struct FormulaRule {
   }
   /// Computes the named gates again, for a watcher. Element by element: this is for looking, and costs little to
   /// compile.
-  [[gnu::noinline]] void show_gates(Var<T> y, std::span<const Var<T>> vars, Watcher<T>& watcher) const {
+  [[gnu::noinline]] void show_gates(Var<T> y, Leaves inputs, Watcher<T>& watcher) const {
     e.template for_each_gate<0>([&]<int I, class G>(const G& gate) {
       std::array<Walk<T>, leaves> walks;
-      const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::none);
+      const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
       std::vector<T> values;
       std::array<Index, Shape::max_rank> at{};
       for (Index r = 0; r < rows.rows; ++r) {
@@ -495,61 +520,76 @@ struct FormulaRule {
     });
   }
   static void backward(const void* rule, Var<T> y) {
-    const auto& self = *static_cast<const FormulaRule*>(rule);
-    const View<T> dy = gradient(y);
-    const std::array<Var<T>, leaves> vars = self.vars();
-    if (dy.size() == 1) return single_backward<E, T, leaves>(self.e, vars, *dy.data);
+    const E& e = static_cast<const FormulaRule*>(rule)->e;
+    Tape<T>& tape = y.tape();
+    const View<const T> value = tape.values(y.index()), dy = gradient(y);
+    const Leaves inputs(tape.node(y.index()).inputs, leaves);
+    if (dy.size() == 1) return single_backward<E, T, leaves>(e, tape, inputs, *value.data, *dy.data);
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), vars, walks, LeafGradients::fresh);
+    const Rows rows = lay_out<T>(tape, tape.node(y.index()).shape, inputs, walks, LeafGradients::fresh);
     const auto row = rows.vectors ? &row_backward<true, E, T, leaves> : &row_backward<false, E, T, leaves>;
     std::array<Index, Shape::max_rank> at{};
     for (Index r = 0; r < rows.rows; ++r) {
-      row(self.e, walks, dy.data + r * dy.stride, rows.cols);
+      row(e, walks, value.data + r * value.stride, dy.data + r * dy.stride, rows.cols);
       next_row<T>(rows, at, walks);
     }
   }
-  static constexpr Op<T> op{"formula", &backward, &E::describe};
+  static constexpr Op<T> op{"formula", &backward, &E::describe, false, E::reads_result};
 };
 
-/// The shape of a formula whose leaves differ in theirs.
+/// The leaves of a formula as values on the tape of the first that has one.
+template <class E, class T = typename E::scalar>
+std::array<Var<T>, E::leaves> vars_of(const E& formula) {
+  static_assert(E::leaves > 0, "a formula of numbers alone has no tape");
+  std::array<const Leaf<T>*, E::leaves> leaf;
+  formula.collect(leaf.data());
+  Tape<T>* tape = nullptr;
+  for (const Leaf<T>* l : leaf)
+    if (tape == nullptr && l->parameter == nullptr) tape = &l->var.tape();
+  require<TapeError>(tape != nullptr, "formula: parameters alone have no tape; enter one with tape.use(parameter)");
+  std::array<Var<T>, E::leaves> vars;
+  for (std::size_t i = 0; i < vars.size(); ++i)
+    vars[i] = leaf[i]->parameter == nullptr ? leaf[i]->var : tape->use(*leaf[i]->parameter);
+  return vars;
+}
+
+/// The shape of a formula whose leaves have these. Throws ShapeError with the place in the model.
 template <class E, Real T>
-Shape broadcast_leaves(const Tape<T>& tape, std::span<const Var<T>> vars) {
-  std::array<Shape, E::leaves> shapes;
-  for (std::size_t i = 0; i < shapes.size(); ++i) shapes[i] = tape.node(vars[i].index()).shape;
+Shape extents_of(const Tape<T>& tape, std::span<const Var<T>> vars, std::span<const Shape> shapes) {
   try {
     return E::extents(shapes.data());
   } catch (const ShapeError& error) { throw ShapeError(tape.located(error.what(), vars)); }
 }
 
+/// The same, of leaves that differ in theirs.
+template <class E, Real T>
+[[gnu::noinline]] Shape broadcast_leaves(const Tape<T>& tape, std::span<const Var<T>> vars) {
+  std::array<Shape, E::leaves> shapes;
+  for (std::size_t i = 0; i < shapes.size(); ++i) shapes[i] = tape.node(vars[i].index()).shape;
+  return extents_of<E, T>(tape, vars, shapes);
+}
+
 template <class E>
 Var<typename E::scalar> record_formula(const E& formula) {
   using T = typename E::scalar;
-  constexpr std::size_t count = E::leaves;
-  static_assert(count > 0, "a formula of numbers alone has no tape");
-  FormulaRule<E> rule{formula};
-  std::array<Leaf<T>*, count> leaf;
-  rule.e.collect(leaf.data());
-  Tape<T>* tape = nullptr;
-  for (const Leaf<T>* l : leaf)
-    if (tape == nullptr && l->parameter == nullptr) tape = &l->var.tape();
-  require<TapeError>(tape != nullptr, "formula: parameters alone have no tape; enter one with tape.use(parameter)");
-  std::array<Var<T>, count> vars;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (leaf[i]->parameter != nullptr) *leaf[i] = Leaf<T>{{}, tape->use(*leaf[i]->parameter), nullptr};
-    vars[i] = leaf[i]->var;
-  }
+  const auto vars = vars_of(formula);
+  Tape<T>& tape = vars[0].tape();
   bool alike = true;
-  for (const Var<T>& v : vars) alike = tape->checked(v, "formula").shape == tape->node(vars[0].index()).shape && alike;
+  for (const Var<T>& v : vars) alike = tape.checked(v, "formula").shape == tape.node(vars[0].index()).shape && alike;
   if constexpr (std::same_as<E, Leaf<T>>) {
     return vars[0];
   } else {
-    const Var<T> y = tape->append(
-        FormulaRule<E>::op, alike ? tape->node(vars[0].index()).shape : broadcast_leaves<E, T>(*tape, vars), vars);
-    rule.forward(y, vars);
+    using Rule = FormulaRule<decltype(formula.kept())>;
+    const Rule rule{formula.kept()};
+    const Var<T> y = tape.append(
+        Rule::op, alike ? tape.node(vars[0].index()).shape : broadcast_leaves<decltype(rule.e), T>(tape, vars), vars);
+    std::array<std::uint32_t, E::leaves> inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = vars[i].index();
+    rule.forward(y, inputs);
     if constexpr (E::gated)
-      if (tape->watcher() != nullptr) [[unlikely]]
-        rule.show_gates(y, vars, *tape->watcher());
-    tape->keep_rule(y, rule);
+      if (tape.watcher() != nullptr) [[unlikely]]
+        rule.show_gates(y, inputs, *tape.watcher());
+    tape.keep_rule(y, rule);
     return y;
   }
 }
@@ -574,9 +614,9 @@ inline constexpr bool is_handle<Var<T>> = true;
 template <class T>
 inline constexpr bool is_handle<Parameter<T>> = true;
 
-extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const Var<float>>, std::span<Walk<float>>,
+extern template Rows lay_out(Tape<float>&, const Shape&, std::span<const std::uint32_t>, std::span<Walk<float>>,
                              LeafGradients);
-extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const Var<double>>, std::span<Walk<double>>,
+extern template Rows lay_out(Tape<double>&, const Shape&, std::span<const std::uint32_t>, std::span<Walk<double>>,
                              LeafGradients);
 
 }  // namespace detail

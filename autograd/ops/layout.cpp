@@ -9,6 +9,7 @@ namespace {
 template <Real T>
 struct Rearrange {
   static constexpr const char* name = "rearrange";
+  static constexpr bool reads_result = false;
   Var<T> x;
   Index offset;
   std::array<Index, Shape::max_rank> steps;
@@ -93,6 +94,7 @@ std::array<Index, Shape::max_rank> steps_of(const Node<T>& n) {
 template <Real T>
 struct Concat {
   static constexpr const char* name = "concat";
+  static constexpr bool reads_result = false;
   std::span<const Var<T>> parts;
   Index outer;  // product of the extents before the axis
 

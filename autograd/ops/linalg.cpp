@@ -86,6 +86,7 @@ void pay(const void* rule, Var<T> y, std::size_t k) {
 template <Real T>
 struct MatMul {
   static constexpr const char* name = "matmul";
+  static constexpr bool reads_result = false;
   Var<T> a, b;
   Transposed transposed;
   const DistinctRows<T>* distinct;
@@ -125,6 +126,7 @@ struct MatMul {
 template <Real T>
 struct Affine {
   static constexpr const char* name = "affine";
+  static constexpr bool reads_result = false;
   Var<T> x, w, bias;
   const DistinctRows<T>* distinct;
 
@@ -156,6 +158,7 @@ struct Affine {
 template <Real T>
 struct AddMM {
   static constexpr const char* name = "addmm";
+  static constexpr bool reads_result = false;
   Var<T> x, h, w;
   bool in_place;
 

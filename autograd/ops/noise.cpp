@@ -6,6 +6,7 @@ namespace {
 template <Real T>
 struct Dropout {
   static constexpr const char* name = "dropout";
+  static constexpr bool reads_result = false;
   Var<T> x;
   std::uint64_t seed, position;
   std::uint64_t threshold;  // bits below it drop the element

@@ -8,7 +8,9 @@
 namespace unroll::inline UNROLL_ISA {
 
 /// A kind of op that is not element-wise: its operands as members, how to compute, and how to go back.
-/// `backward` adds to the gradients of those operands for which wanted() holds; it is called when one does.
+/// `backward` adds to the gradients of those operands for which wanted() holds; it is called when one does. A rule
+/// whose backward does not read the values of y may say `static constexpr bool reads_result = false`: their memory can
+/// then be taken over.
 template <class R, class T>
 concept Rule = std::is_trivially_copyable_v<R> && requires(const R& rule, Var<T> y) {
   { R::name } -> std::convertible_to<const char*>;
@@ -36,8 +38,17 @@ int axis_of(const Tape<T>& tape, const Shape& shape, int axis, const char* op) {
   return shape.position(axis);
 }
 
+/// Whether the backward of a rule may read the result.
+template <class R>
+constexpr bool rule_reads_result() {
+  if constexpr (requires { R::reads_result; })
+    return R::reads_result;
+  else
+    return true;
+}
+
 template <Real T, class R>
-inline constexpr Op<T> op_of{R::name, &run_backward<T, R>, nullptr};
+inline constexpr Op<T> op_of{R::name, &run_backward<T, R>, nullptr, false, rule_reads_result<R>()};
 
 }  // namespace detail
 

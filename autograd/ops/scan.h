@@ -29,20 +29,20 @@ template <class E>
 struct ScanRule {
   using T = typename E::scalar;
   static constexpr int leaves = E::leaves;
+  using Leaves = std::array<std::uint32_t, leaves>;
   E e;
   Var<T> start;
   ScanSteps steps;
 
   /// f(row of the result, how the leaves lie there), row by row.
   template <class F>
-  void for_each_row(Var<T> y, bool backward, F f) const {
+  void for_each_row(Var<T> y, Leaves inputs, bool backward, F f) const {
     Tape<T>& tape = y.tape();
-    std::array<Var<T>, leaves> vars = FormulaRule<E>{e}.vars();
     std::array<bool, leaves> is_last{};
     for (std::size_t i = 0; i < leaves; ++i)
-      if (vars[i].index() == start.index()) vars[i] = y, is_last[i] = true;
+      if (inputs[i] == start.index()) inputs[i] = y.index(), is_last[i] = true;
     std::array<Walk<T>, leaves> walks;
-    lay_out<T>(tape, y.shape(), vars, walks, backward ? LeafGradients::added : LeafGradients::none);
+    lay_out<T>(tape, y.shape(), inputs, walks, backward ? LeafGradients::added : LeafGradients::none);
     const auto at_first = walks;
     const View<const T> first = values(start), h = values(y);
     const View<T> to_first = backward && tape.wanted(start.index()) ? gradient(start) : View<T>{};
@@ -68,18 +68,20 @@ struct ScanRule {
       }
     }
   }
-  void forward(Var<T> y) const {
+  void forward(Var<T> y, const Leaves& inputs) const {
     const View<T> h = result(y);
     const FlushDenormals no_denormals;
-    for_each_row(y, false, [&](Index r, std::span<Walk<T>> walks) {
+    for_each_row(y, inputs, false, [&](Index r, std::span<Walk<T>> walks) {
       row_forward<false, E, T, leaves>(e, walks, h.row(r), h.cols);
     });
   }
   static void backward(const void* rule, Var<T> y) {
-    const View<T> dh = gradient(y);
+    const View<const T> h = values(y), dh = gradient(y);
     const auto& self = *static_cast<const ScanRule*>(rule);
-    self.for_each_row(y, true, [&](Index r, std::span<Walk<T>> walks) {
-      row_backward<false, E, T, leaves>(self.e, walks, dh.row(r), dh.cols);
+    Leaves inputs;
+    std::copy_n(y.tape().node(y.index()).inputs, leaves, inputs.begin());
+    self.for_each_row(y, inputs, true, [&](Index r, std::span<Walk<T>> walks) {
+      row_backward<false, E, T, leaves>(self.e, walks, h.row(r), dh.row(r), dh.cols);
     });
   }
   static constexpr Op<T> op{"scan_rows", &backward, &E::describe};
@@ -88,29 +90,24 @@ struct ScanRule {
 template <class E>
 auto record_scan(const E& formula, Var<typename E::scalar> start, const ScanSteps& steps) {
   using T = typename E::scalar;
+  using Rule = ScanRule<decltype(formula.kept())>;
   Tape<T>& tape = start.tape();
-  ScanRule<E> rule{formula, start, {tape.keep(steps.alive), tape.keep(steps.offsets)}};
-  std::array<Leaf<T>*, E::leaves> leaf;
-  rule.e.collect(leaf.data());
-  std::array<Var<T>, E::leaves> vars;
+  const Rule rule{formula.kept(), start, {tape.keep(steps.alive), tape.keep(steps.offsets)}};
+  const auto vars = vars_of(formula);
+  typename Rule::Leaves inputs;
   std::array<Shape, E::leaves> shapes;
   Shape all = tape.checked(start, "scan_rows").shape;
   Index rows = 0;
   for (const Index alive : steps.alive) rows += alive;
   if (all.rank() > 0) all = all.with(0, rows);
   for (std::size_t i = 0; i < vars.size(); ++i) {
-    if (leaf[i]->parameter != nullptr) *leaf[i] = Leaf<T>{{}, tape.use(*leaf[i]->parameter), nullptr};
-    vars[i] = leaf[i]->var;
+    inputs[i] = vars[i].index();
     shapes[i] = vars[i].index() == start.index() ? all : tape.checked(vars[i], "scan_rows").shape;
   }
-  const Shape made = [&] {
-    try {
-      return E::extents(shapes.data());
-    } catch (const ShapeError& error) { throw ShapeError(tape.located(error.what(), vars)); }
-  }();
+  const Shape made = extents_of<decltype(rule.e), T>(tape, vars, shapes);
   check_steps(tape, made, start.shape(), steps, "scan_rows");
-  const Var<T> y = tape.append(ScanRule<E>::op, made, vars);
-  rule.forward(y);
+  const Var<T> y = tape.append(Rule::op, made, vars);
+  rule.forward(y, inputs);
   tape.keep_rule(y, rule);
   return y;
 }

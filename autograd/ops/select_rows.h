@@ -7,7 +7,7 @@ namespace unroll::inline UNROLL_ISA::detail {
 /// Row i of the result is row rows[i] of x, or zero for -1.
 template <Real T>
 struct SelectRows {
-  static constexpr bool kept_always = true;
+  static constexpr bool kept_always = true, reads_result = false;
   Var<T> x;
   std::span<const Index> rows;
 

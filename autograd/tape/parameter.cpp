@@ -17,11 +17,9 @@ void Gradient<T>::zero_untouched_rows() const {
 }
 
 template <Real T>
-View<T> Gradient<T>::dense() {
-  if (state_ == State::full) return {values_.data(), shape_.rows(), shape_.cols(), shape_.cols()};
+void Gradient<T>::fill_up() {
   const auto [view, overwrite] = claim();
   if (overwrite) std::fill_n(view.data, view.size(), T(0));
-  return view;
 }
 
 template <Real T>

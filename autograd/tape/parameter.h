@@ -19,7 +19,11 @@ class Gradient {
   explicit Gradient(const Shape& shape) : shape_(shape) {}
 
   /// The whole array, to be added to.
-  View<T> dense();
+  View<T> dense() {
+    if (state_ != State::full) [[unlikely]]
+      fill_up();
+    return {values_.data(), shape_.rows(), shape_.cols(), shape_.cols()};
+  }
   /// The whole array, and whether what was in it may be overwritten instead of added to.
   std::pair<View<T>, bool> claim();
   /// One row (an index into all axes but the last), to be added to.
@@ -44,6 +48,7 @@ class Gradient {
  private:
   enum class State : std::uint8_t { empty, rows, full };
   void allocate() const;
+  void fill_up();
   void zero_untouched_rows() const;
 
   Shape shape_;

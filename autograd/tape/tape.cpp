@@ -98,7 +98,7 @@ Var<T> Var<T>::operator[](Index t) const {
 // Memory
 
 template <Real T>
-Node<T>& Tape<T>::push_node(const Op<T>& op, Shape shape) {
+Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape) {
   require<TapeError>(!sweeping_, "{}: nothing can be recorded while backward runs", op.name);
   require<TapeError>(nodes_.size() < UINT32_MAX - 1, "{}: the tape is full", op.name);
   Node<T>& n = nodes_.emplace_back();
@@ -106,34 +106,48 @@ Node<T>& Tape<T>::push_node(const Op<T>& op, Shape shape) {
   n.shape = shape;
   n.stride = shape.cols();
   n.place = place_;
+  // Nodes move now, for the next one, and not when it comes: its shape may be that of a node.
+  if (nodes_.size() == nodes_.capacity()) [[unlikely]]
+    nodes_.reserve(2 * nodes_.size());
+  return nodes_.back();
+}
+
+template <Real T>
+T* Tape<T>::add_block(const Shape& shape) {
+  const auto memory = values_.allocate(static_cast<std::size_t>(shape.size()) * sizeof(T));
+  Block& block = blocks_.emplace_back();
+  block.grad = reinterpret_cast<T*>(memory.twin);
+  block.unit = shape.size();
+  block.flag = flag_count_;
+  block.owner = static_cast<std::uint32_t>(nodes_.size());
+  // A sequence is zeroed step by step, as the gradient of each step first arrives.
+  if (shape.rank() >= 3 && shape.size() > 0) {
+    block.units = static_cast<std::uint32_t>(shape[0]);
+    block.unit /= shape[0];
+  }
+  flag_count_ += block.units;
+  return reinterpret_cast<T*>(memory.data);
+}
+
+template <Real T>
+Node<T>& Tape<T>::push_value(const Op<T>& op, const Shape& shape, bool wants_gradient) {
+  T* const value = add_block(shape);
+  Node<T>& n = push_node(op, shape);
+  n.value = value;
+  n.grad = wants_gradient && recording_ ? blocks_.back().grad : nullptr;
+  n.block = static_cast<std::uint32_t>(blocks_.size() - 1);
   return n;
 }
 
 template <Real T>
-void Tape<T>::allocate(Node<T>& n, bool wants_gradient) {
-  const Slab memory = reserve(n.shape);
-  n.value = memory.value;
-  n.grad = wants_gradient && recording_ ? memory.grad : nullptr;
-  n.block = memory.block;
-  blocks_.back().owner = static_cast<std::uint32_t>(nodes_.size() - 1);
-}
-
-template <Real T>
 auto Tape<T>::reserve(const Shape& shape) -> Slab {
-  const Index size = shape.size();
-  const auto memory = values_.allocate(static_cast<std::size_t>(size) * sizeof(T));
-  T* const twin = reinterpret_cast<T*>(memory.twin);
-  // A sequence is zeroed step by step, as the gradient of each step first arrives.
-  const Index units = shape.rank() >= 3 && size > 0 ? shape[0] : 1;
-  blocks_.push_back({twin, size, size / units, flag_count_, static_cast<std::uint32_t>(units),
-                     static_cast<std::uint32_t>(nodes_.size()), false});
-  flag_count_ += static_cast<std::uint32_t>(units);
-  return {reinterpret_cast<T*>(memory.data), twin, static_cast<std::uint32_t>(blocks_.size() - 1), shape};
+  T* const value = add_block(shape);
+  return {value, blocks_.back().grad, static_cast<std::uint32_t>(blocks_.size() - 1), shape};
 }
 
 template <Real T>
 void Tape<T>::await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead) {
-  awaited_ = {nodes_.size() + ahead + 1, shape, slab.value + offset, slab.grad + offset, slab.block};
+  awaited_ = {nodes_.size() + ahead, shape, slab.value + offset, slab.grad + offset, slab.block, true};
 }
 
 template <Real T>
@@ -142,7 +156,7 @@ Var<T> Tape<T>::whole(const Slab& slab, std::span<const Var<T>> parts) {
   bool wants = false;
   for (const Var<T>& part : parts) {
     const Node<T>& n = checked(part, op.name);
-    note_read(n, op.name);
+    note_read(n);
     wants = wants || n.grad != nullptr;
   }
   Node<T>& n = push_node(op, slab.shape);
@@ -167,27 +181,28 @@ Var<T> Tape<T>::append(const Op<T>& op, const Shape& shape, std::span<const Var<
   bool wants = false;
   for (const Var<T>& input : inputs) {
     const Node<T>& n = checked(input, op.name);
-    note_read(n, op.name);
+    note_read(n);
     wants = wants || n.grad != nullptr;
   }
-  Node<T>& n = push_node(op, shape);
-  if (came(n)) [[unlikely]] {
-    n.value = awaited_.value;
-    n.grad = wants && recording_ ? awaited_.grad : nullptr;
-    n.block = awaited_.block;
-    awaited_.size = 0;
-  } else {
-    allocate(n, wants);
-  }
-  keep_inputs(n, inputs);
+  keep_inputs(is_awaited(shape) ? push_awaited(op, wants) : push_value(op, shape, wants), inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
 
 template <Real T>
+Node<T>& Tape<T>::push_awaited(const Op<T>& op, bool wants_gradient) {
+  Node<T>& n = push_node(op, awaited_.shape);
+  n.value = awaited_.value;
+  n.grad = wants_gradient && recording_ ? awaited_.grad : nullptr;
+  n.block = awaited_.block;
+  awaited_.expected = false;
+  return n;
+}
+
+template <Real T>
 Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs) {
-  for (const Var<T>& input : inputs.subspan(1)) note_read(checked(input, op.name), op.name);
-  const Node<T> from = nodes_[x.index()];
-  Node<T>& n = push_node(op, from.shape);
+  for (const Var<T>& input : inputs.subspan(1)) note_read(checked(input, op.name));
+  Node<T>& n = push_node(op, nodes_[x.index()].shape);
+  const Node<T>& from = nodes_[x.index()];
   n.value = from.value;
   n.grad = from.grad;
   n.stride = from.stride;
@@ -199,13 +214,14 @@ Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> i
 
 template <Real T>
 Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride) {
+  checked(x, name);
   // One Op per name; names are string literals, and there are few.
-  const Node<T> from = checked(x, name);
   const Op<T>* op = nullptr;
   for (const auto& known : alias_ops_)
     if (known->name == name) op = known.get();
   if (op == nullptr) op = alias_ops_.emplace_back(std::make_unique<Op<T>>(Op<T>{name, nullptr, nullptr})).get();
   Node<T>& n = push_node(*op, shape);
+  const Node<T>& from = nodes_[x.index()];
   n.value = from.value + offset;
   n.grad = from.grad == nullptr ? nullptr : from.grad + offset;
   n.stride = stride;
@@ -222,7 +238,7 @@ template <Real T>
 Var<T> Tape<T>::detach(Var<T> x) {
   const Var<T> y = alias("stop_gradient", x, checked(x, "stop_gradient").shape, 0, nodes_[x.index()].stride);
   Node<T>& n = nodes_[y.index()];
-  note_read(n, "stop_gradient");
+  note_read(n);
   n.grad = nullptr;
   n.leaf = 0;
   n.exclusive = 0;
@@ -231,7 +247,7 @@ Var<T> Tape<T>::detach(Var<T> x) {
 
 template <Real T>
 Var<T> Tape<T>::enter_empty(const Shape& shape, bool wanted) {
-  allocate(push_node(wanted ? variable_op<T> : constant_op<T>, shape), wanted);
+  push_value(wanted ? variable_op<T> : constant_op<T>, shape, wanted);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
 
@@ -343,7 +359,8 @@ void Tape<T>::rewind() {
 template <Real T>
 void Tape<T>::forget() {
   nodes_.clear();
-  blocks_.assign(1, {nullptr, 0, 0, 0, 1, 0, true});  // of nodes without memory of their own: parameters
+  nodes_.reserve(64);
+  blocks_.assign(1, {.read = true});  // of nodes without memory of their own: parameters
   flag_count_ = 1;
   leaves_.clear();
   std::fill(leaf_table_.begin(), leaf_table_.end(), 0);
@@ -353,7 +370,7 @@ void Tape<T>::forget() {
   reached_.start(0);
   debts_.clear();
   lent_.clear();
-  awaited_.size = 0;
+  awaited_.expected = false;
   inner_bytes_ = 0;
   if (inner_ != nullptr) inner_->rewind();
   values_.rewind();
@@ -486,13 +503,7 @@ std::pair<Index, Index> Tape<T>::columns_of(const Node<T>& n, const Exclusive& e
 }
 
 template <Real T>
-void Tape<T>::note_read(const Node<T>& n, const char*) {
-  // What reads the result of addmm does not read the slab it lies in.
-  if (n.leaf != 0 || n.over) return;
-  if (n.exclusive == 0) {
-    blocks_[n.block].read = true;
-    return;
-  }
+void Tape<T>::note_range_read(const Node<T>& n) {
   Exclusive& e = exclusives_[n.exclusive - 1];
   const auto [first, last] = columns_of(n, e);
   for (int i = 0; i < e.count; ++i) {
@@ -509,8 +520,8 @@ template <Real T>
 void Tape<T>::grant(Var<T> x, std::uint32_t recorded_before) {
   Node<T>& n = nodes_[x.index()];
   const Block& block = blocks_[n.block];
-  const bool ours = n.leaf == 0 && n.exclusive == 0 && block.owner >= recorded_before && !block.read;
-  if (!ours || (recording_ && n.grad == nullptr)) return;
+  const bool ours = n.leaf == 0 && n.exclusive == 0 && !n.over && block.owner >= recorded_before && !block.read;
+  if (!ours || (recording_ && (n.grad == nullptr || nodes_[block.owner].op->reads_result))) return;
   exclusives_.push_back({n.value, n.stride, n.shape.rows(), {}, 0, false});
   n.exclusive = static_cast<std::uint32_t>(exclusives_.size());
 }
@@ -748,14 +759,17 @@ Tape<T>& Tape<T>::inner() {
 template <Real T>
 Var<T> Tape<T>::lend(Tape& to, Var<T> x, bool with_gradient) {
   const Node<T> from = checked(x, "lend");
-  note_read(from, "lend");
+  note_read(from);
   Node<T>& n = to.push_node(with_gradient ? variable_op<T> : constant_op<T>, from.shape);
   n.value = from.value;
   n.grad = with_gradient ? (sweeping_ ? gradient_of(x.index()).data : from.grad) : nullptr;
   n.stride = from.stride;
   n.block = static_cast<std::uint32_t>(to.blocks_.size());
-  to.blocks_.push_back({n.grad, from.shape.size(), from.shape.size(), to.flag_count_, 1,
-                        static_cast<std::uint32_t>(to.nodes_.size() - 1), true});
+  to.blocks_.push_back({.grad = n.grad,
+                        .unit = from.shape.size(),
+                        .flag = to.flag_count_,
+                        .owner = static_cast<std::uint32_t>(to.nodes_.size() - 1),
+                        .read = true});
   to.lent_.push_back(to.flag_count_++);
   return to.var(static_cast<std::uint32_t>(to.nodes_.size() - 1));
 }

@@ -25,6 +25,8 @@ struct Op {
   std::string (*describe)();
   /// Called in backward even if no gradient arrived: the rule has results that are nodes of their own.
   bool eager = false;
+  /// Whether backward may read the result; if not, its memory can be taken over.
+  bool reads_result = true;
 };
 
 /// Where in the model a node was recorded: the path of a parameter, how many names of it lie inside the layer that was
@@ -229,7 +231,7 @@ class Tape {
   /// The value that append() makes after `ahead` more nodes will lie `offset` elements into the slab, if it has
   /// `shape`.
   void await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead);
-  bool awaits() const { return awaited_.size != 0; }
+  bool awaits() const { return awaited_.expected; }
   bool lies_at(Var<T> v, const Slab& slab, Index offset) const {
     return nodes_[v.index()].value == slab.value + offset;
   }
@@ -338,23 +340,24 @@ class Tape {
 
  private:
   struct Block {
-    T* grad;
-    Index size, unit;
-    std::uint32_t flag, units;
-    std::uint32_t owner;  // the node it was allocated for
-    bool read;            // some op has taken it, or a view of it, as an operand
+    T* grad = nullptr;
+    Index unit = 0;
+    std::uint32_t flag = 0, units = 1;
+    std::uint32_t owner = 0;  // the node it was allocated for
+    bool read = false;        // some op has taken it, or a view of it, as an operand
 
     std::span<T> gradient_of(std::uint32_t u) const {
       return {grad + static_cast<Index>(u) * unit, static_cast<std::size_t>(unit)};
     }
   };
-  /// What takes a place in a slab: the value with which the tape has `size` nodes; 0: nothing.
+  /// What takes a place in a slab: the node of this index, if it has this shape.
   struct Awaited {
-    std::size_t size = 0;
+    std::size_t index = 0;
     Shape shape;
     T* value = nullptr;
     T* grad = nullptr;
     std::uint32_t block = 0;
+    bool expected = false;
   };
   struct Leaf {
     std::uint32_t node;
@@ -413,11 +416,25 @@ class Tape {
   Var<T> leaf_of(const Parameter<T>& parameter);
   Var<T> enter_empty(const Shape& shape, bool wanted);
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
-  Node<T>& push_node(const Op<T>& op, Shape shape);  // by value: it may be that of a node, and nodes move
-  void allocate(Node<T>& n, bool wants_gradient);
-  bool came(const Node<T>& n) const { return nodes_.size() == awaited_.size && n.shape == awaited_.shape; }
+  Node<T>& push_node(const Op<T>& op, const Shape& shape);
+  /// A node with memory of its own, and one with that which was prepared for it.
+  Node<T>& push_value(const Op<T>& op, const Shape& shape, bool wants_gradient);
+  Node<T>& push_awaited(const Op<T>& op, bool wants_gradient);
+  /// Memory for a value of this shape, the gradient of which is that of a new block, the last.
+  T* add_block(const Shape& shape);
+  bool is_awaited(const Shape& shape) const {
+    return awaited_.expected && nodes_.size() == awaited_.index && shape == awaited_.shape;
+  }
   void keep_inputs(Node<T>& n, std::span<const Var<T>> inputs);
-  void note_read(const Node<T>& n, const char* op);
+  void note_read(const Node<T>& n) {
+    // What reads the result of addmm does not read the slab it lies in.
+    if (n.leaf != 0 || n.over) return;
+    if (n.exclusive == 0) [[likely]]
+      blocks_[n.block].read = true;
+    else
+      note_range_read(n);
+  }
+  void note_range_read(const Node<T>& n);
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
@@ -464,7 +481,7 @@ class Tape {
 // Handles, seen through their tape.
 
 template <Real T>
-Tape<T>& Var<T>::tape() const {
+[[gnu::always_inline]] inline Tape<T>& Var<T>::tape() const {
   unroll::require<TapeError>(tape_ != nullptr, "var: this handle was never given a value");
   return *tape_;
 }

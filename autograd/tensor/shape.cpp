@@ -12,8 +12,8 @@ Shape::Shape(const Index* extents, std::size_t rank) {
   for (int i = 0; i < rank_; ++i) {
     const Index n = extents[i];
     require<ShapeError>(n >= 0, "shape: negative extent in {}", *this);
-    require<ShapeError>(n == 0 || product <= element_limit / n, "shape: the number of elements of {} overflows", *this);
-    if (n != 0) product *= n;
+    const bool overflows = __builtin_mul_overflow(product, std::max<Index>(n, 1), &product) || product > element_limit;
+    require<ShapeError>(!overflows, "shape: the number of elements of {} overflows", *this);
     size_ *= n;
   }
 }

@@ -1,5 +1,6 @@
 #include <layers/compare.h>
 #include <layers/mgu_cell.h>
+#include <unroll/layers/check_cell.h>
 
 using namespace unroll;
 
@@ -34,7 +35,34 @@ struct PlainRNNCell {
   static void fields(auto& m, auto&& f) { RNNCell<double>::fields(*m.like, f); }
 };
 
+/// A cell whose projection ends in `activation`, and whose step adds to it in place where it may.
+template <class F>
+struct ActivatedInput {
+  using State = Var<double>;
+  Linear<double> input;
+  Matrix<double> recurrent;
+  F activation;
+  State initial(Tape<double>& tape, Index batch) const { return tape.zeros({batch, recurrent.weight.shape()[0]}); }
+  Var<double> project(Var<double> xs) const { return activation(input(xs)); }
+  State step(Var<double> x, State h) const { return tanh(addmm(x, h, recurrent.weight)); }
+  static void fields(auto& m, auto&& f) { f("input", m.input), f("recurrent", m.recurrent); }
+};
+
 }  // namespace
+
+TEST_CASE("recurrent: a projection may end in any op") {
+  const auto check = [](const char* name, auto activation) {
+    Rng rng{1};
+    const GradientReport report =
+        check_layer(name, Recurrent(ActivatedInput<decltype(activation)>{{3, 4, rng}, {4, 4, rng}, activation}));
+    INFO(report.text());
+    CHECK(report);
+  };
+  check("softmax", [](Var<double> x) { return softmax(x); });
+  check("tanh", [](Var<double> x) { return Var<double>(tanh(x)); });
+  check("exp", [](Var<double> x) { return Var<double>(exp(x)); });
+  check("none", [](Var<double> x) { return x; });
+}
 
 TEST_CASE("recurrent: addmm in place gives what x + h W gives") {
   Rng rng{1};

@@ -127,6 +127,15 @@ TEST_CASE("linalg: a matrix used at every step gathers the gradient of all steps
   });
 }
 
+TEST_CASE("linalg: a matrix whose operands lie evenly at first and then anywhere") {
+  const Arrays x{normal({3, 2, 8}, 1), normal({8, 8}, 2), normal({2, 8}, 3), normal({2, 8}, 4), normal({2, 8}, 5)};
+  expect_gradients(x, std::vector<bool>(x.size(), false), [](Vars<double> v) {
+    std::vector<Var<double>> products;
+    for (const Var<double>& row : {v[0][0], v[0][1], v[0][2], v[4], v[2], v[3]}) products.push_back(matmul(row, v[1]));
+    return stack(std::span<const Var<double>>(products));
+  });
+}
+
 TEST_CASE("linalg: computed, sliced and reshaped matrices, squares and tied weights") {
   const Arrays one{normal({4, 4}, 3)};
   expect_gradients(one, {false}, [](Vars<double> v) { return matmul(v[0], v[0]); });
