@@ -4,7 +4,7 @@
 
 using namespace unroll;
 
-// Wrappers over any cell and any layer.
+// Wrappers over any cell and any layer: what the certificate of each (certificate/certify.cpp) does not cover.
 
 namespace {
 
@@ -14,12 +14,35 @@ void expect(const GradientReport& report) {
   CHECK(report.entries > 100);
 }
 
-/// Certifies wrap(cell) for cells with one array of state, with two, and with one that keeps books.
+/// Certifies a wrapped cell whose state keeps books.
 template <class Wrap>
-void for_cells(Wrap wrap, const CellCheckOptions& options = {}) {
-  expect(check_cell([&](Index in, Index width, Rng& rng) { return wrap(GRUCell<double>(in, width, rng)); }, options));
-  expect(check_cell([&](Index in, Index width, Rng& rng) { return wrap(LSTMCell<double>(in, width, rng)); }, options));
-  expect(check_cell([&](Index in, Index width, Rng& rng) { return wrap(QRNNCell<double>(in, width, rng)); }, options));
+void certify_over_qrnn(Wrap wrap) {
+  // What draws a mask gives a batch other masks than its rows: only gradients are compared.
+  expect(check_cell([&](Index in, Index width, Rng& rng) { return wrap(QRNNCell<double>(in, width, rng)); },
+                    {.random = true}));
+}
+
+/// Outputs and all gradients of a layer on one sequence.
+template <class L>
+std::vector<Tensor<double>> run(const L& layer) {
+  Rng rng{3};
+  Tape<double> tape;
+  const auto x = tape.variable(random_tensor({5, 3, 3}, rng));
+  const auto outputs = layer(x).outputs;
+  tape.backward(sum(square(outputs)));
+  std::vector<Tensor<double>> found{outputs.value(), x.grad()};
+  for_each_parameter(layer, [&](const std::string&, const Parameter<double>& p) { found.push_back(p.grad()); });
+  return found;
+}
+
+/// That the cell in a wrapper which does nothing is the cell.
+template <template <Real> class C, class Wrap>
+void expect_same(Wrap wrap) {
+  Rng rng{5};
+  const C<double> cell(3, 4, rng);
+  const auto alone = run(Recurrent(cell)), wrapped = run(Recurrent(wrap(cell)));
+  REQUIRE(alone.size() == wrapped.size());
+  for (std::size_t i = 0; i < alone.size(); ++i) CHECK(distance(alone[i], wrapped[i]) <= 1e-14);
 }
 
 /// Each unit adds one to itself, over a matrix.
@@ -40,37 +63,30 @@ Recurrent<LSTMCell<double>> lstm(Index in, Index width) {
 
 }  // namespace
 
-TEST_CASE("wrappers: a learned initial state") {
-  const auto make = []<class C>(std::type_identity<C>) {
-    return [](Index in, Index width, Rng& rng) { return LearnedInitial(C(in, width, rng)); };
-  };
-  expect(check_cell(make(std::type_identity<GRUCell<double>>{})));
-  expect(check_cell(make(std::type_identity<PeepholeLSTMCell<double>>{})));
+TEST_CASE("wrappers: a learned initial state of two arrays") {
+  expect(check_cell(
+      [](Index in, Index width, Rng& rng) { return LearnedInitial(PeepholeLSTMCell<double>(in, width, rng)); }));
 }
-// What draws a mask gives a batch other masks than its rows: only gradients are compared.
-TEST_CASE("wrappers: zoneout") {
-  for_cells([](auto cell) { return Zoneout(std::move(cell), 0.3); }, {.random = true});
-}
-TEST_CASE("wrappers: recurrent dropout") {
-  for_cells([](auto cell) { return RecurrentDropout(std::move(cell), 0.3); }, {.random = true});
-}
-TEST_CASE("wrappers: variational dropout") {
-  for_cells([](auto cell) { return VariationalDropout(std::move(cell), 0.3); }, {.random = true});
-}
-TEST_CASE("wrappers: dropconnect") {
-  for_cells([](auto cell) { return DropConnect(std::move(cell), 0.3); }, {.random = true});
+TEST_CASE("wrappers: those of cells, over one whose state keeps books") {
+  certify_over_qrnn([](auto cell) { return Zoneout(std::move(cell), 0.3); });
+  certify_over_qrnn([](auto cell) { return RecurrentDropout(std::move(cell), 0.3); });
+  certify_over_qrnn([](auto cell) { return VariationalDropout(std::move(cell), 0.3); });
+  certify_over_qrnn([](auto cell) { return DropConnect(std::move(cell), 0.3); });
 }
 TEST_CASE("wrappers: with a rate of zero they are the cell") {
-  for_cells([](auto cell) { return Zoneout(std::move(cell), 0.0); });
-  for_cells([](auto cell) { return RecurrentDropout(std::move(cell), 0.0); });
-  for_cells([](auto cell) { return DropConnect(std::move(cell), 0.0); });
-}
-TEST_CASE("wrappers: steps skipped by a mask") {
-  const auto make = []<class C>(std::type_identity<C>) {
-    return [](Index in, Index width, Rng& rng) { return SkipSteps(C(in - 1, width, rng)); };
+  const auto over_cells = [](auto wrap) {
+    expect_same<GRUCell>(wrap);
+    expect_same<LSTMCell>(wrap);
+    expect_same<QRNNCell>(wrap);
   };
-  expect(check_cell(make(std::type_identity<LSTMCell<double>>{}), {.in = 4}));
-  expect(check_cell(make(std::type_identity<MGUCell<double>>{}), {.in = 4}));
+  over_cells([](auto cell) { return Zoneout(std::move(cell), 0.0); });
+  over_cells([](auto cell) { return RecurrentDropout(std::move(cell), 0.0); });
+  over_cells([](auto cell) { return VariationalDropout(std::move(cell), 0.0); });
+  over_cells([](auto cell) { return DropConnect(std::move(cell), 0.0); });
+}
+TEST_CASE("wrappers: steps skipped by a mask, of a user's cell") {
+  expect(check_cell([](Index in, Index width, Rng& rng) { return SkipSteps(MGUCell<double>(in - 1, width, rng)); },
+                    {.in = 4}));
 }
 TEST_CASE("wrappers: wrappers of wrappers") {
   expect(check_cell([](Index in, Index width, Rng& rng) {
@@ -86,18 +102,9 @@ TEST_CASE("wrappers: wrappers of wrappers") {
 TEST_CASE("wrappers: layers around layers") {
   Rng rng{3};
   using Layer = LSTM<double>;
-  expect(check_layer("reversed", Reversed<Layer>(3, 4, rng)));
-  expect(check_layer("residual", Residual<Layer>(4, 4, rng), {.in = 4}));
-  expect(check_layer("residual with a shortcut", Residual<Layer>(3, 4, rng)));
   expect(check_layer("highway", Highway<Layer>(4, 4, rng), {.in = 4}));
-  expect(check_layer("highway with a carry", Highway<Layer>(3, 4, rng)));
-  expect(check_layer("normalized", Normalized<Layer>(3, 4, rng)));
-  expect(check_layer("bidirectional, sum", Bidirectional(Layer(3, 4, rng), Layer(3, 4, rng), Merge::sum)));
-  expect(check_layer("bidirectional, mean", Bidirectional(Layer(3, 4, rng), Layer(3, 4, rng), Merge::mean)));
   expect(check_layer("a stack with residual connections", Stacked<Residual<Layer>>(3, 4, 3, rng)));
   expect(check_layer("a stack with highways", Stacked<Highway<Layer>>(3, 4, 3, rng)));
-  expect(check_layer("a stack of both directions, normalised, residual",
-                     Stacked<Residual<Normalized<Bidirectional<GRU<double>>>>>(3, 4, 2, rng)));
 }
 
 TEST_CASE("wrappers: the reversed layer is the layer on the reversed sequence") {
