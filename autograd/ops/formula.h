@@ -315,9 +315,10 @@ template <Real T>
 Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> leaves, std::span<Walk<T>> walks,
              LeafGradients gradients);
 
-/// Moves all leaves to the next row.
+/// Moves all leaves to the next row, where not all rows lie evenly.
 template <Real T>
-void next_row(const Rows& rows, std::array<Index, Shape::max_rank>& at, std::span<Walk<T>> walks) {
+[[gnu::noinline]] void next_uneven_row(const Rows& rows, std::array<Index, Shape::max_rank>& at,
+                                       std::span<Walk<T>> walks) {
   for (int axis = rows.axes - 1; axis >= 0; --axis) {
     const auto d = static_cast<std::size_t>(axis);
     const bool wraps = ++at[d] == rows.extents[d];
@@ -328,6 +329,23 @@ void next_row(const Rows& rows, std::array<Index, Shape::max_rank>& at, std::spa
     }
     if (!wraps) return;
     at[d] = 0;
+  }
+}
+
+/// f(r) with the leaves at row r, for all rows.
+template <Real T, std::size_t N, class F>
+[[gnu::always_inline]] inline void for_each_row(const Rows& rows, std::array<Walk<T>, N>& walks, F f) {
+  std::array<Index, Shape::max_rank> at{};
+  for (Index r = 0; r < rows.rows; ++r) {
+    f(r);
+    if (rows.axes > 1) {
+      next_uneven_row<T>(rows, at, walks);
+    } else {
+      for (Walk<T>& w : walks) {
+        w.value += w.steps[0];
+        if (w.grad != nullptr) w.grad += w.steps[0];
+      }
+    }
   }
 }
 
@@ -403,6 +421,13 @@ template <bool Vectors, class E, Real T, int N>
   if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y);
 }
 
+// Whatever is the same for all rows, such as the constants of an approximation, is loaded once.
+template <bool Vectors, class E, Real T, int N>
+[[gnu::flatten]] void rows_forward(const E& e, const Rows& rows, std::array<Walk<T>, N>& walks, View<T> y) {
+  for_each_row(rows, walks,
+               [&](Index r) { row_forward<Vectors, E, T, N>(e, walks, y.data + r * y.stride, rows.cols); });
+}
+
 /// One register of the adjoint `dy` goes down the tree. `y` is what forward computed; anything if the root does not
 /// read its result.
 template <class E, class V, class Cursor>
@@ -436,6 +461,14 @@ template <bool Vectors, class E, Real T, int N>
     for (std::size_t i = 0; i < N; ++i)
       if (!walks[i].is_vector && walks[i].grad != nullptr) *walks[i].grad += simd::total(sums[i]);
   if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y, dy);
+}
+
+template <bool Vectors, class E, Real T, int N>
+[[gnu::flatten]] void rows_backward(const E& e, const Rows& rows, std::array<Walk<T>, N>& walks, View<const T> y,
+                                    View<const T> dy) {
+  for_each_row(rows, walks, [&](Index r) {
+    row_backward<Vectors, E, T, N>(e, walks, y.data + r * y.stride, dy.data + r * dy.stride, rows.cols);
+  });
 }
 
 /// A result of one element, from leaves that then have one element each.
@@ -496,12 +529,10 @@ struct FormulaRule {
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
     const FlushDenormals no_denormals;
-    const auto row = rows.vectors ? &row_forward<true, E, T, leaves> : &row_forward<false, E, T, leaves>;
-    std::array<Index, Shape::max_rank> at{};
-    for (Index r = 0; r < rows.rows; ++r) {
-      row(e, walks, out.data + r * out.stride, rows.cols);
-      next_row<T>(rows, at, walks);
-    }
+    if (rows.vectors)
+      rows_forward<true, E, T, leaves>(e, rows, walks, out);
+    else
+      rows_forward<false, E, T, leaves>(e, rows, walks, out);
   }
   /// Computes the named gates again, for a watcher. Element by element: this is for looking, and costs little to
   /// compile.
@@ -510,12 +541,10 @@ struct FormulaRule {
       std::array<Walk<T>, leaves> walks;
       const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
       std::vector<T> values;
-      std::array<Index, Shape::max_rank> at{};
-      for (Index r = 0; r < rows.rows; ++r) {
+      for_each_row(rows, walks, [&](Index) {
         for (Element<T> element{walks}; element.j < rows.cols; ++element.j)
           values.push_back(gate.template eval<I, T>(element));
-        next_row<T>(rows, at, walks);
-      }
+      });
       watcher.gate(gate.f.gate, values);
     });
   }
@@ -527,12 +556,10 @@ struct FormulaRule {
     if (dy.size() == 1) return single_backward<E, T, leaves>(e, tape, inputs, *value.data, *dy.data);
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(tape, tape.node(y.index()).shape, inputs, walks, LeafGradients::fresh);
-    const auto row = rows.vectors ? &row_backward<true, E, T, leaves> : &row_backward<false, E, T, leaves>;
-    std::array<Index, Shape::max_rank> at{};
-    for (Index r = 0; r < rows.rows; ++r) {
-      row(e, walks, value.data + r * value.stride, dy.data + r * dy.stride, rows.cols);
-      next_row<T>(rows, at, walks);
-    }
+    if (rows.vectors)
+      rows_backward<true, E, T, leaves>(e, rows, walks, value, dy);
+    else
+      rows_backward<false, E, T, leaves>(e, rows, walks, value, dy);
   }
   static constexpr Op<T> op{"formula", &backward, &E::describe, false, E::reads_result};
 };

@@ -128,6 +128,26 @@ struct SegmentSum {
   }
 };
 
+/// The index of the first element that is `value`, which may be NaN; there is one.
+template <Real T>
+Index first_of(const T* x, Index n, T value) {
+  Index i = 0;
+  if (std::isnan(value)) {
+    while (!std::isnan(x[i])) ++i;
+    return i;
+  }
+  // Whole blocks without a branch inside, which a compiler turns into a few comparisons of registers.
+  constexpr Index block = 64;
+  const auto has_it = [=](const T* from) {
+    int found = 0;
+    for (Index k = 0; k < block; ++k) found |= from[k] == value;
+    return found != 0;
+  };
+  while (i + block <= n && !has_it(x + i)) i += block;
+  while (x[i] != value) ++i;
+  return i;
+}
+
 template <Real T>
 struct MaxAxis {
   static constexpr const char* name = "max";
@@ -140,9 +160,7 @@ struct MaxAxis {
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index out) {
       const T* const line = gather<0>(from, fold, start);
-      const T largest = simd::max(line, fold.count);
-      Index best = 0;
-      while (!(line[best] == largest || (largest != largest && line[best] != line[best]))) ++best;
+      const Index best = first_of(line, fold.count, simd::max(line, fold.count));
       at[static_cast<std::size_t>(out)] = start + best * fold.inner;
       to[out] = from[start + best * fold.inner];
     });
@@ -193,8 +211,12 @@ struct Softmax {
     T* const to = result(y).data;
     fold.for_each_line([&](Index start, Index) {
       const T* const logits = gather<0>(from, fold, start);
-      const LineSum<T> line = line_sum(logits, fold.count);
-      map_line(logits, to, fold, start, [=](auto v) { return math::exp(line.log_share(v)); });
+      const T largest = simd::max(logits, fold.count);
+      if (!std::isfinite(largest))
+        return map_line(logits, to, fold, start, [=](auto v) { return math::exp(v - decltype(v)(largest)); });
+      T* const line = fold.inner == 1 ? to + start : scratch<2, T>(fold.count);
+      const T scale = T(1) / sum_of_exponentials(logits, fold.count, largest, line);
+      map_line(line, to, fold, start, [=](auto v) { return decltype(v)(scale) * v; });
     });
   }
   void backward(Var<T> y) const {

@@ -546,9 +546,11 @@ template <Real T>
 std::pair<std::uint32_t, std::uint32_t> Tape<T>::units_of(const Node<T>& n, const Block& block) const {
   if (block.units == 1 || block.unit == 0) return {0, 1};
   const Index offset = n.grad - block.grad;
-  const Index span = (n.shape.rows() - 1) * n.stride + n.shape.cols();
-  return {static_cast<std::uint32_t>(offset / block.unit),
-          static_cast<std::uint32_t>((offset + span - 1) / block.unit + 1)};
+  const Index end = offset + (n.shape.rows() - 1) * n.stride + n.shape.cols();
+  const auto first = static_cast<std::uint32_t>(offset / block.unit);
+  // Most values lie in one unit, and divisions are slow.
+  if (end <= (first + Index{1}) * block.unit) return {first, first + 1};
+  return {first, static_cast<std::uint32_t>((end - 1) / block.unit + 1)};
 }
 
 template <Real T>
