@@ -17,8 +17,8 @@ SHAPES = ("char-lstm", "lstm-256", "ptb-small", "ptb-medium", "char-gru", "gru-2
 LEFT_OUT = r"double|fma_peak|orthogonal|init::|^\[k\]|^__(cos|sin|ieee754)"
 PHASES = {  # the first whose pattern is found in a function's name
     "products": r"compute<",
-    "packing": r"pack|panel_rows|transpose",
-    "formulas": r"row_forward|row_backward|tail_|FormulaRule|rules::|next_row|lay_out",
+    "packing": r"pack|in_tiles|panel_rows|transpose",
+    "formulas": r"rows?_forward|rows?_backward|tail_|FormulaRule|rules::|next_uneven_row|lay_out",
     "loss": r"ross_entropy|CrossEntropy|sum_of_exponentials|simd::max",
     "copies": r"memmove|memcpy|ookup|SelectRows|DistinctRows|GatherRows|gather_rows|scatter|Concat|join|slice|copy",
     "zeroing": r"memset|zero_rest",
