@@ -84,6 +84,12 @@ TEST_CASE("wrappers: with a rate of zero they are the cell") {
   over_cells([](auto cell) { return VariationalDropout(std::move(cell), 0.0); });
   over_cells([](auto cell) { return DropConnect(std::move(cell), 0.0); });
 }
+// A rate of zero draws nothing, so that rows, streaming and chunks are compared too.
+TEST_CASE("wrappers: streaming and chunks of those of cells") {
+  expect(check_cell([](Index in, Index width, Rng& rng) {
+    return RecurrentDropout(Zoneout(QRNNCell<double>(in, width, rng), 0.0), 0.0);
+  }));
+}
 TEST_CASE("wrappers: steps skipped by a mask, of a user's cell") {
   expect(check_cell([](Index in, Index width, Rng& rng) { return SkipSteps(MGUCell<double>(in - 1, width, rng)); },
                     {.in = 4}));
