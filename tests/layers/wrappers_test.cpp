@@ -85,9 +85,10 @@ TEST_CASE("wrappers: with a rate of zero they are the cell") {
   over_cells([](auto cell) { return DropConnect(std::move(cell), 0.0); });
 }
 // A rate of zero draws nothing, so that rows, streaming and chunks are compared too.
-TEST_CASE("wrappers: streaming and chunks of those of cells") {
+TEST_CASE_TEMPLATE("wrappers: streaming and chunks of those of cells", C, GRUCell<double>, LSTMCell<double>,
+                   QRNNCell<double>) {
   expect(check_cell([](Index in, Index width, Rng& rng) {
-    return RecurrentDropout(Zoneout(QRNNCell<double>(in, width, rng), 0.0), 0.0);
+    return RecurrentDropout(Zoneout(DropConnect(C(in, width, rng), 0.0), 0.0), 0.0);
   }));
 }
 TEST_CASE("wrappers: steps skipped by a mask, of a user's cell") {
