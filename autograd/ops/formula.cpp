@@ -49,7 +49,10 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
   Rows rows;
   if (flat) {
     rows.cols = shape.size();
-    for (Walk<T>& w : walks) w.steps[0] = shape.cols();
+    for (Walk<T>& w : walks) {
+      w.steps[0] = shape.cols();
+      w.ahead = rows.ahead(shape.cols());
+    }
     return rows;
   }
   rows.rows = shape.rows();
@@ -78,6 +81,8 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
     rows.extents[0] = rows.rows;
     rows.axes = 1;
   }
+  if (rows.axes > 0)
+    for (Walk<T>& w : walks) w.ahead = rows.ahead(w.steps[static_cast<std::size_t>(rows.axes - 1)]);
   return rows;
 }
 

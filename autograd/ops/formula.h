@@ -33,7 +33,7 @@ template <Real T>
 struct Slot {
   using scalar = T;
   static constexpr int leaves = 1;
-  static constexpr bool gated = false, reads_result = false;
+  static constexpr bool gated = false;
   static Shape extents(const Shape* leaf) { return *leaf; }
   static std::string describe() { return "x"; }
 
@@ -294,6 +294,7 @@ struct Walk {
   std::array<Index, Shape::max_rank> steps;  // elements to the next index of each leading axis of the result
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
   bool fresh = false;                        // the gradient is to be overwritten instead of added to
+  Index ahead = 0;                           // elements to those that are fetched from memory meanwhile
 };
 
 /// The rows of the result. When all leaves lie as it does they are one long row, and each leaf's steps[0] is that of a
@@ -303,6 +304,10 @@ struct Rows {
   int axes = 0;
   std::array<Index, Shape::max_rank> extents{};
   bool vectors = true;  // no leaf serves a row with one element
+
+  /// How far to fetch ahead in an array whose rows are `step` apart: the next row, or not so far into a long one; 0 if
+  /// all of it is near enough. A processor sees by itself where an array goes on, but not where the rows of a gate do.
+  Index ahead(Index step) const { return rows * cols < 2048 ? 0 : cols > 256 ? 256 : step; }
 };
 
 /// Which gradients a kernel needs.
@@ -349,6 +354,13 @@ template <Real T, std::size_t N, class F>
   }
 }
 
+/// Asks for the K registers from `x` on, to be read or to be written.
+template <std::size_t K, bool Write, Real T>
+[[gnu::always_inline]] inline void fetch(const T* x) {
+#pragma GCC unroll 2
+  for (std::size_t k = 0; k < K; ++k) __builtin_prefetch(x + static_cast<Index>(k) * lanes<T>, Write);
+}
+
 /// One register of every leaf, at column `j`.
 template <Real T, int N, bool Vectors>
 struct Cursor {
@@ -362,6 +374,24 @@ struct Cursor {
     if constexpr (!Vectors)
       if (!w.is_vector) return Batch<T>(*w.value);
     return Batch<T>::load_unaligned(w.value + j);
+  }
+  /// Asks for what comes next of the leaves, K registers of each.
+  template <std::size_t K>
+  [[gnu::always_inline]] void fetch_values() const {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < N; ++i)
+      if (Vectors || walks[i].is_vector) fetch<K, false>(walks[i].value + j + walks[i].ahead);
+  }
+  template <std::size_t K>
+  [[gnu::always_inline]] void fetch_gradients() const {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < N; ++i)
+      if (walks[i].grad != nullptr && (Vectors || walks[i].is_vector))
+        fetch<K, true>(walks[i].grad + j + walks[i].ahead);
+  }
+  /// The cursor `registers` further.
+  [[gnu::always_inline]] Cursor moved(std::size_t registers) const {
+    return {walks, sums, j + static_cast<Index>(registers) * lanes<T>};
   }
   template <int I>
   [[gnu::always_inline]] void add(const Batch<T>& d) {
@@ -412,30 +442,71 @@ template <class E, Real T, int N>
   std::copy_n(out.begin(), count, y + j);
 }
 
+/// How many registers go through a formula side by side: the chain of one transcendental function is longer than a core
+/// looks ahead, and two of them overlap. One where speed does not count, which compiles sooner.
+template <Real T, bool Vectors>
+inline constexpr std::size_t side_by_side = Vectors && std::same_as<T, float> ? 2 : 1;
+
+/// A row of the result or of its gradient.
+template <class T>
+struct Line {
+  T* data;
+  Index ahead;  // as in Walk; 0: nothing is fetched for this row, of any array
+};
+
+/// Row r of a result that is laid out as `rows`.
+template <class T>
+Line<T> line(const Rows& rows, const View<T>& view, Index r) {
+  return {view.data + r * view.stride, rows.ahead(view.stride)};
+}
+
+template <std::size_t K, bool Vectors, class E, Real T, int N>
+[[gnu::always_inline]] inline void registers_forward(const E& e, Cursor<T, N, Vectors>& cursor, Line<T> y, Index cols) {
+  constexpr Index step = static_cast<Index>(K) * lanes<T>;
+  for (; cursor.j + step <= cols; cursor.j += step) {
+    if (y.ahead != 0) {
+      cursor.template fetch_values<K>();
+      fetch<K, true>(y.data + cursor.j + y.ahead);
+    }
+    std::array<Batch<T>, K> out;
+#pragma GCC unroll 2
+    for (std::size_t k = 0; k < K; ++k) out[k] = e.template eval<0, Batch<T>>(cursor.moved(k));
+#pragma GCC unroll 2
+    for (std::size_t k = 0; k < K; ++k) out[k].store_unaligned(y.data + cursor.j + static_cast<Index>(k) * lanes<T>);
+  }
+}
+
 // Rules are inlined into these loops whatever their size: a call would spill every register.
 template <bool Vectors, class E, Real T, int N>
-[[gnu::flatten]] void row_forward(const E& e, std::span<Walk<T>> walks, T* y, Index cols) {
+[[gnu::flatten]] void row_forward(const E& e, std::span<Walk<T>> walks, Line<T> y, Index cols) {
   Cursor<T, N, Vectors> cursor{walks};
-  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
-    e.template eval<0, Batch<T>>(cursor).store_unaligned(y + cursor.j);
-  if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y);
+  if constexpr (side_by_side<T, Vectors> > 1) registers_forward<side_by_side<T, Vectors>>(e, cursor, y, cols);
+  registers_forward<1>(e, cursor, y, cols);
+  if (cursor.j < cols) tail_forward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y.data);
 }
 
 // Whatever is the same for all rows, such as the constants of an approximation, is loaded once.
 template <bool Vectors, class E, Real T, int N>
 [[gnu::flatten]] void rows_forward(const E& e, const Rows& rows, std::array<Walk<T>, N>& walks, View<T> y) {
-  for_each_row(rows, walks,
-               [&](Index r) { row_forward<Vectors, E, T, N>(e, walks, y.data + r * y.stride, rows.cols); });
+  for_each_row(rows, walks, [&](Index r) { row_forward<Vectors, E, T, N>(e, walks, line(rows, y, r), rows.cols); });
 }
 
-/// One register of the adjoint `dy` goes down the tree. `y` is what forward computed; anything if the root does not
-/// read its result.
-template <class E, class V, class Cursor>
-[[gnu::always_inline]] inline void backward_at(const E& e, Cursor& cursor, const V& y, const V& dy) {
-  typename E::template Trace<V> trace;
-  e.template trace_operands<0, V>(cursor, trace);
-  trace.y = y;
-  e.template sweep<0, V>(cursor, trace, dy);
+/// K registers of the adjoint, side by side, go down the tree. `y` is what forward computed; anything if the root does
+/// not read its result.
+template <class E, class Cursor, class V, std::size_t K>
+[[gnu::always_inline]] inline void backward_at(const E& e, const Cursor& cursor, const std::array<V, K>& y,
+                                               const std::array<V, K>& dy) {
+  std::array<typename E::template Trace<V>, K> traces;
+#pragma GCC unroll 2
+  for (std::size_t k = 0; k < K; ++k) {
+    e.template trace_operands<0, V>(cursor.moved(k), traces[k]);
+    traces[k].y = y[k];
+  }
+#pragma GCC unroll 2
+  for (std::size_t k = 0; k < K; ++k) {
+    Cursor at = cursor.moved(k);
+    e.template sweep<0, V>(at, traces[k], dy[k]);
+  }
 }
 
 template <class E, Real T, int N>
@@ -446,28 +517,53 @@ template <class E, Real T, int N>
   std::array<T, Tail<T, N>::width> result{}, d{};
   std::copy_n(y + j, count, result.begin());
   std::copy_n(dy + j, count, d.begin());
-  backward_at(e, cursor, Batch<T>::load_unaligned(result.data()), Batch<T>::load_unaligned(d.data()));
+  using V = Batch<T>;
+  backward_at(e, cursor, std::array{V::load_unaligned(result.data())}, std::array{V::load_unaligned(d.data())});
   tail.add_to(row, j, count);
 }
 
+/// K registers from `x` on.
+template <std::size_t K, Real T>
+[[gnu::always_inline]] inline std::array<Batch<T>, K> adjacent(const T* x) {
+  std::array<Batch<T>, K> registers;
+  for (std::size_t k = 0; k < K; ++k) registers[k] = Batch<T>::load_unaligned(x + static_cast<Index>(k) * lanes<T>);
+  return registers;
+}
+
+template <std::size_t K, bool Vectors, class E, Real T, int N>
+[[gnu::always_inline]] inline void registers_backward(const E& e, Cursor<T, N, Vectors>& cursor, Line<const T> y,
+                                                      Line<const T> dy, Index cols) {
+  constexpr Index step = static_cast<Index>(K) * lanes<T>;
+  for (; cursor.j + step <= cols; cursor.j += step) {
+    if (dy.ahead != 0) {
+      cursor.template fetch_values<K>();
+      cursor.template fetch_gradients<K>();
+      if constexpr (E::reads_result) fetch<K, false>(y.data + cursor.j + y.ahead);
+      fetch<K, false>(dy.data + cursor.j + dy.ahead);
+    }
+    backward_at(e, cursor, adjacent<K>(y.data + cursor.j), adjacent<K>(dy.data + cursor.j));
+  }
+}
+
 template <bool Vectors, class E, Real T, int N>
-[[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, const T* y, const T* dy, Index cols) {
+[[gnu::flatten]] void row_backward(const E& e, std::span<Walk<T>> walks, Line<const T> y, Line<const T> dy,
+                                   Index cols) {
   std::array<Batch<T>, N> sums;
   if constexpr (!Vectors) sums.fill(Batch<T>(T(0)));
   Cursor<T, N, Vectors> cursor{walks, sums.data()};
-  for (; cursor.j + lanes<T> <= cols; cursor.j += lanes<T>)
-    backward_at(e, cursor, Batch<T>::load_unaligned(y + cursor.j), Batch<T>::load_unaligned(dy + cursor.j));
+  if constexpr (side_by_side<T, Vectors> > 1) registers_backward<side_by_side<T, Vectors>>(e, cursor, y, dy, cols);
+  registers_backward<1>(e, cursor, y, dy, cols);
   if constexpr (!Vectors)
     for (std::size_t i = 0; i < N; ++i)
       if (!walks[i].is_vector && walks[i].grad != nullptr) *walks[i].grad += simd::total(sums[i]);
-  if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y, dy);
+  if (cursor.j < cols) tail_backward<E, T, N>(e, walks, cursor.j, cols - cursor.j, y.data, dy.data);
 }
 
 template <bool Vectors, class E, Real T, int N>
 [[gnu::flatten]] void rows_backward(const E& e, const Rows& rows, std::array<Walk<T>, N>& walks, View<const T> y,
                                     View<const T> dy) {
   for_each_row(rows, walks, [&](Index r) {
-    row_backward<Vectors, E, T, N>(e, walks, y.data + r * y.stride, dy.data + r * dy.stride, rows.cols);
+    row_backward<Vectors, E, T, N>(e, walks, line(rows, y, r), line(rows, dy, r), rows.cols);
   });
 }
 
@@ -494,7 +590,7 @@ void single_backward(const E& e, Tape<T>& tape, std::span<const std::uint32_t> l
   std::array<Batch<T>, N> sums;
   sums.fill(Batch<T>(T(0)));
   Cursor<T, N, false> cursor{walks, sums.data()};
-  backward_at(e, cursor, Batch<T>(y), Batch<T>(dy));
+  backward_at(e, cursor, std::array{Batch<T>(y)}, std::array{Batch<T>(dy)});
   for (std::size_t i = 0; i < N; ++i)
     if (walks[i].grad != nullptr) *walks[i].grad += sums[i].get(0);
 }
@@ -564,13 +660,12 @@ struct FormulaRule {
   static constexpr Op<T> op{"formula", &backward, &E::describe, false, E::reads_result};
 };
 
-/// The leaves of a formula as values on the tape of the first that has one.
+/// The leaves of a formula as values on `tape`, or on that of the first that has one.
 template <class E, class T = typename E::scalar>
-std::array<Var<T>, E::leaves> vars_of(const E& formula) {
+std::array<Var<T>, E::leaves> vars_of(const E& formula, Tape<T>* tape = nullptr) {
   static_assert(E::leaves > 0, "a formula of numbers alone has no tape");
   std::array<const Leaf<T>*, E::leaves> leaf;
   formula.collect(leaf.data());
-  Tape<T>* tape = nullptr;
   for (const Leaf<T>* l : leaf)
     if (tape == nullptr && l->parameter == nullptr) tape = &l->var.tape();
   require<TapeError>(tape != nullptr, "formula: parameters alone have no tape; enter one with tape.use(parameter)");

@@ -72,7 +72,7 @@ struct ScanRule {
     const View<T> h = result(y);
     const FlushDenormals no_denormals;
     for_each_row(y, inputs, false, [&](Index r, std::span<Walk<T>> walks) {
-      row_forward<false, E, T, leaves>(e, walks, h.row(r), h.cols);
+      row_forward<false, E, T, leaves>(e, walks, {h.row(r), 0}, h.cols);
     });
   }
   static void backward(const void* rule, Var<T> y) {
@@ -81,7 +81,7 @@ struct ScanRule {
     Leaves inputs;
     std::copy_n(y.tape().node(y.index()).inputs, leaves, inputs.begin());
     self.for_each_row(y, inputs, true, [&](Index r, std::span<Walk<T>> walks) {
-      row_backward<false, E, T, leaves>(self.e, walks, h.row(r), dh.row(r), dh.cols);
+      row_backward<false, E, T, leaves>(self.e, walks, {h.row(r), 0}, {dh.row(r), 0}, dh.cols);
     });
   }
   static constexpr Op<T> op{"scan_rows", &backward, &E::describe};
@@ -93,7 +93,7 @@ auto record_scan(const E& formula, Var<typename E::scalar> start, const ScanStep
   using Rule = ScanRule<decltype(formula.kept())>;
   Tape<T>& tape = start.tape();
   const Rule rule{formula.kept(), start, {tape.keep(steps.alive), tape.keep(steps.offsets)}};
-  const auto vars = vars_of(formula);
+  const auto vars = vars_of(formula, &tape);
   typename Rule::Leaves inputs;
   std::array<Shape, E::leaves> shapes;
   Shape all = tape.checked(start, "scan_rows").shape;

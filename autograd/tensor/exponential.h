@@ -29,6 +29,34 @@ template <class A>
 #endif
 }
 
+/// e^x = 2^n (1 + q) with whole n and 1 + q between the roots of 1/2 and 2. `power` is 2^n for n between -127 (0) and
+/// 128 (infinity).
+template <class A>
+struct Exponential {
+  using V = Floats<A>;
+  V n, q, power;
+
+  [[gnu::always_inline]] explicit Exponential(const V& x) {
+    using Bits = xsimd::batch<std::int32_t, A>;
+    // A float loses its fraction when 1.5 2^23 is added. With 127 more, its lowest bits are the exponent of 2^n.
+    const V shift(12582912.0f + 127.0f), shifted = xsimd::fma(x, V(1.44269504088896341f), shift);
+    const Bits bits = xsimd::bitwise_cast<Bits>(shifted);
+    power = xsimd::bitwise_cast<V>(bits << 23);
+#ifdef __FAST_MATH__
+    n = xsimd::to_float(bits - xsimd::bitwise_cast<Bits>(shift));  // here the difference could be taken for x log2(e)
+#else
+    n = shifted - shift;
+#endif
+    // ln 2 in two parts, the first of so few digits that n times it is exact.
+    const V r = xsimd::fnma(n, V(-2.12194440e-4f), xsimd::fnma(n, V(0.693359375f), x)), square = r * r;
+    // (e^r - 1 - r) / r^2 by its minimax polynomial on |r| <= ln(2) / 2, relative to e^r 3e-9; even and odd terms by
+    // themselves, for a chain of few steps.
+    const V low = xsimd::fma(V(1.6666520631e-1f), r, V(4.9999993448e-1f));
+    const V high = xsimd::fma(V(8.3687169191e-3f), r, V(4.1668388052e-2f));
+    q = xsimd::fma(xsimd::fma(xsimd::fma(V(1.3814598375e-3f), square, high), square, low), square, r);
+  }
+};
+
 }  // namespace detail
 
 /// e^x: 1.1 ulp.
@@ -36,23 +64,16 @@ template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> exp(const detail::Floats<A>& exponent) {
   using V = detail::Floats<A>;
   // The bounds stand first, so that NaN passes.
-  const V x = xsimd::max(V(-104.0f), xsimd::min(V(89.0f), exponent));
-  const V n = xsimd::nearbyint(x * V(1.44269504088896341f));
-  // ln 2 in two parts, the first of so few digits that n times it is exact.
-  const V r = xsimd::fnma(n, V(-2.12194440e-4f), xsimd::fnma(n, V(0.693359375f), x));
-  // (e^r - 1 - r) / r^2 by its minimax polynomial on |r| <= ln(2) / 2, relative to e^r 3e-9.
-  V p = xsimd::fma(V(1.3814598375e-3f), r, V(8.3687169191e-3f));
-  p = xsimd::fma(p, r, V(4.1668388052e-2f));
-  p = xsimd::fma(p, r, V(1.6666520631e-1f));
-  p = xsimd::fma(p, r, V(4.9999993448e-1f));
-  return detail::scale(V(1.0f) + xsimd::fma(p * r, r, r), n);
+  const detail::Exponential<A> e(xsimd::max(V(-104.0f), xsimd::min(V(89.0f), exponent)));
+  return detail::scale(V(1.0f) + e.q, e.n);
 }
 
 /// 1 / (1 + e^-x), of a register of float: 2.5 ulp where the result is a normal number; limits 0 and 1, NaN stays NaN.
 template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> sigmoid(const detail::Floats<A>& x) {
   using V = detail::Floats<A>;
-  return math::divide(V(1.0f), V(1.0f) + math::exp(-x));
+  const detail::Exponential<A> e(xsimd::max(V(-87.0f), xsimd::min(V(89.0f), -x)));
+  return math::divide(V(1.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
 }
 template <class V>
 V sigmoid(const V& x) {
@@ -72,7 +93,8 @@ template <class A>
   p = xsimd::fma(p, z, V(1.3331491281e-1f));
   p = xsimd::fma(p, z, V(-3.3333283925e-1f));
   const V near = xsimd::fma(p * z, x, x);
-  const V far = V(1.0f) - math::divide(V(2.0f), V(1.0f) + math::exp(size + size));
+  const detail::Exponential<A> e(xsimd::min(V(19.0f), size + size));
+  const V far = V(1.0f) - math::divide(V(2.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
   return xsimd::select(size < V(0.625f), near, xsimd::copysign(far, x));
 }
 template <class A>

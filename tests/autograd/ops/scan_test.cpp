@@ -89,6 +89,15 @@ TEST_CASE("scan: the gradient left at the result is that of the whole future") {
   CHECK(b.grad()(0, 0) == 0.25);
 }
 
+TEST_CASE("scan: a formula of parameters alone is on the tape of its start") {
+  Tape<double> tape;
+  const Parameter<double> p(make_tensor<double>({7, 2}, 3.0));
+  const auto y = scan_rows(tape.zeros({4, 2}), steps, [&](auto) { return p * p; });
+  tape.backward(sum(y));
+  CHECK(y.value()(6, 1) == 9);
+  CHECK(p.grad()(6, 1) == 6);
+}
+
 TEST_CASE("scan: rows that do not fit are refused") {
   Tape<double> tape;
   const auto x = tape.zeros({6, 2}), start = tape.zeros({4, 2});
