@@ -357,8 +357,9 @@ template <Real T, std::size_t N, class F>
 /// Asks for the K registers from `x` on, to be read or to be written.
 template <std::size_t K, bool Write, Real T>
 [[gnu::always_inline]] inline void fetch(const T* x) {
-#pragma GCC unroll 2
-  for (std::size_t k = 0; k < K; ++k) __builtin_prefetch(x + static_cast<Index>(k) * lanes<T>, Write);
+  constexpr Index cache_line = 64 / sizeof(T), count = static_cast<Index>(K) * lanes<T>;
+#pragma GCC unroll 4
+  for (Index i = 0; i < count; i += cache_line) __builtin_prefetch(x + i, Write);
 }
 
 /// One register of every leaf, at column `j`.
