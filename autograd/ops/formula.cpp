@@ -68,7 +68,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
     Index step = n.stride;
     const int missing = shape.rank() - n.shape.rank();
     for (int d = n.shape.rank() - 2; d >= 0; --d) {
-      if (n.shape[d] != 1) walks[i].steps[static_cast<std::size_t>(d + missing)] = step;
+      if (n.shape[d] == shape[d + missing]) walks[i].steps[static_cast<std::size_t>(d + missing)] = step;
       step *= n.shape[d];
     }
     for (int d = 0; d + 1 < rows.axes; ++d) {
@@ -81,8 +81,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
     rows.extents[0] = rows.rows;
     rows.axes = 1;
   }
-  if (rows.axes > 0)
-    for (Walk<T>& w : walks) w.ahead = rows.ahead(w.steps[static_cast<std::size_t>(rows.axes - 1)]);
+  for (Walk<T>& w : walks) w.ahead = rows.ahead(rows.axes == 0 ? 0 : w.steps[static_cast<std::size_t>(rows.axes - 1)]);
   return rows;
 }
 

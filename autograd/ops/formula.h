@@ -6,8 +6,8 @@
 #include <unroll/autograd/tensor/simd.h>
 
 // Element-wise operators build an expression of handles. It is computed when it becomes a Var, as one node:
-// the forward kernel evaluates the tree for one register of elements at a time; the backward kernel
-// evaluates it again and sweeps the adjoint down the same tree, adding into the gradient of each leaf.
+// the forward kernel evaluates the tree register by register; the backward kernel evaluates it again and sweeps
+// the adjoint down the same tree, adding into the gradient of each leaf.
 //
 // A rule of an element-wise op is a struct with a `name`, `forward(x...)` and `backward(dy, x..., y)`, both
 // generic over a scalar and a register of scalars; backward returns the adjoint of x, or for two or
@@ -33,7 +33,7 @@ template <Real T>
 struct Slot {
   using scalar = T;
   static constexpr int leaves = 1;
-  static constexpr bool gated = false;
+  static constexpr bool gated = false, reads_result = false;
   static Shape extents(const Shape* leaf) { return *leaf; }
   static std::string describe() { return "x"; }
 
@@ -294,7 +294,7 @@ struct Walk {
   std::array<Index, Shape::max_rank> steps;  // elements to the next index of each leading axis of the result
   bool is_vector;                            // adjacent columns; otherwise one element serves the row
   bool fresh = false;                        // the gradient is to be overwritten instead of added to
-  Index ahead = 0;                           // elements to those that are fetched from memory meanwhile
+  Index ahead = 0;                           // elements to those that are prefetched meanwhile
 };
 
 /// The rows of the result. When all leaves lie as it does they are one long row, and each leaf's steps[0] is that of a
@@ -305,9 +305,13 @@ struct Rows {
   std::array<Index, Shape::max_rank> extents{};
   bool vectors = true;  // no leaf serves a row with one element
 
-  /// How far to fetch ahead in an array whose rows are `step` apart: the next row, or not so far into a long one; 0 if
-  /// all of it is near enough. A processor sees by itself where an array goes on, but not where the rows of a gate do.
-  Index ahead(Index step) const { return rows * cols < 2048 ? 0 : cols > 256 ? 256 : step; }
+  /// How many elements ahead to prefetch from an array whose rows are `step` apart: those of the next row, or some
+  /// lines further in a long one; 0 for a small result, whose arrays are in the cache. A processor sees by itself where
+  /// an array goes on, but not where the rows of a gate do.
+  Index ahead(Index step) const {
+    constexpr Index small = 2048, long_row = 1024, some = 256;
+    return rows * cols < small ? 0 : cols > long_row ? some : step;
+  }
 };
 
 /// Which gradients a kernel needs.
@@ -354,7 +358,7 @@ template <Real T, std::size_t N, class F>
   }
 }
 
-/// Asks for the K registers from `x` on, to be read or to be written.
+/// Prefetches the K registers from `x` on, to be read or to be written.
 template <std::size_t K, bool Write, Real T>
 [[gnu::always_inline]] inline void fetch(const T* x) {
   constexpr Index cache_line = 64 / sizeof(T), count = static_cast<Index>(K) * lanes<T>;
@@ -376,7 +380,7 @@ struct Cursor {
       if (!w.is_vector) return Batch<T>(*w.value);
     return Batch<T>::load_unaligned(w.value + j);
   }
-  /// Asks for what comes next of the leaves, K registers of each.
+  /// Prefetches from the leaves, K registers of each.
   template <std::size_t K>
   [[gnu::always_inline]] void fetch_values() const {
 #pragma GCC unroll 16
@@ -444,7 +448,8 @@ template <class E, Real T, int N>
 }
 
 /// How many registers go through a formula side by side: the chain of one transcendental function is longer than a core
-/// looks ahead, and two of them overlap. One where speed does not count, which compiles sooner.
+/// looks ahead, and two of them overlap. One of doubles, and where a leaf serves a row with one element: it compiles
+/// sooner.
 template <Real T, bool Vectors>
 inline constexpr std::size_t side_by_side = Vectors && std::same_as<T, float> ? 2 : 1;
 
@@ -452,7 +457,7 @@ inline constexpr std::size_t side_by_side = Vectors && std::same_as<T, float> ? 
 template <class T>
 struct Line {
   T* data;
-  Index ahead;  // as in Walk; 0: nothing is fetched for this row, of any array
+  Index ahead;  // as in Walk; 0 in the row of the result (forward) or of its gradient: nothing is prefetched
 };
 
 /// Row r of a result that is laid out as `rows`.

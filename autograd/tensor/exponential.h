@@ -16,7 +16,7 @@ namespace detail {
 template <class A>
 using Floats = xsimd::batch<float, A>;
 
-/// y 2^n for whole n between -150 and 129 and y near 1; overflows to infinity and underflows gradually.
+/// y 2^n for whole n between -150 and 128 and y near 1; overflows to infinity and underflows gradually.
 template <class A>
 [[gnu::always_inline]] inline Floats<A> scale(const Floats<A>& y, const Floats<A>& n) {
 #ifdef __AVX512F__
@@ -30,7 +30,7 @@ template <class A>
 }
 
 /// e^x = 2^n (1 + q) with whole n and 1 + q between the roots of 1/2 and 2. `power` is 2^n for n between -127 (0) and
-/// 128 (infinity).
+/// 128 (infinity), and anything beyond.
 template <class A>
 struct Exponential {
   using V = Floats<A>;
@@ -72,7 +72,7 @@ template <class A>
 template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> sigmoid(const detail::Floats<A>& x) {
   using V = detail::Floats<A>;
-  const detail::Exponential<A> e(xsimd::max(V(-87.0f), xsimd::min(V(89.0f), -x)));
+  const detail::Exponential<A> e(xsimd::max(V(-87.0f), xsimd::min(V(89.0f), -x)));  // n from -126 to 128
   return math::divide(V(1.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
 }
 template <class V>
@@ -82,7 +82,7 @@ V sigmoid(const V& x) {
   return math::select(x < V(0), e * s, s);
 }
 
-/// Hyperbolic tangent, of a register of float: 1.6 ulp.
+/// Hyperbolic tangent, of a register of float: 1.4 ulp.
 template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> tanh(const detail::Floats<A>& x) {
   using V = detail::Floats<A>;
@@ -92,10 +92,10 @@ template <class A>
   p = xsimd::fma(p, z, V(-5.3743497616e-2f));
   p = xsimd::fma(p, z, V(1.3331491281e-1f));
   p = xsimd::fma(p, z, V(-3.3333283925e-1f));
-  const V near = xsimd::fma(p * z, x, x);
+  const V near = xsimd::fma(p * z, size, size);
   const detail::Exponential<A> e(xsimd::min(V(19.0f), size + size));
   const V far = V(1.0f) - math::divide(V(2.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
-  return xsimd::select(size < V(0.625f), near, xsimd::copysign(far, x));
+  return xsimd::copysign(xsimd::select(size < V(0.625f), near, far), x);
 }
 template <class A>
 xsimd::batch<double, A> tanh(const xsimd::batch<double, A>& x) {

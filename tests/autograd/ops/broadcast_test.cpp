@@ -162,3 +162,43 @@ TEST_CASE("broadcast: parameters as rows, columns and scalars gather the gradien
     for (const double g : p.grad()) CHECK(g == doctest::Approx(each));
   }
 }
+
+TEST_CASE("broadcast: overlapping views, of more columns than go through a formula at a time") {
+  const Index n = 5 * lanes<float> + 2;
+  Tensor<float> x = make_tensor<float>({n});
+  for (Index i = 0; i < n; ++i) x.data()[i] = static_cast<float>(i % 7);
+  Tape<float> tape;
+  const Var<float> v = tape.variable(x);
+  tape.backward(sum(slice(v, 0, 0, n - 1) * slice(v, 0, 1, n)));
+  for (Index i = 0; i < n; ++i) {
+    CAPTURE(i);
+    CHECK(v.grad()(i) == (i > 0 ? x.data()[i - 1] : 0) + (i + 1 < n ? x.data()[i + 1] : 0));
+  }
+}
+
+TEST_CASE("broadcast: rows of gates of every width are what each is alone") {
+  constexpr Index rows = 3, steps = 15;
+  for (const Index width : {3 * lanes<float> + 1, Index{300}, Index{1100}}) {
+    CAPTURE(width);
+    Rng rng(3);
+    Tensor<float> x = make_tensor<float>({steps, rows, 2 * width}), bias = make_tensor<float>({width}, 0.5F);
+    for (float& v : x) v = static_cast<float>(rng.normal());
+    const auto gated = [&](Var<float> v, Var<float> b) {
+      const auto [gate, candidate] = split<2>(v);
+      return Var<float>(sigmoid(gate + b) * tanh(candidate));
+    };
+    Tape<float> tape;
+    const Var<float> v = tape.variable(x), b = tape.constant(bias), y = gated(v, b);
+    tape.backward(sum(y));
+    for (Index r = 0; r < steps * rows; ++r) {
+      Tape<float> other;
+      Tensor<float> row = make_tensor<float>({2 * width});
+      std::copy_n(x.data() + r * 2 * width, 2 * width, row.data());
+      const Var<float> alone = other.variable(row), result = gated(alone, other.constant(bias));
+      other.backward(sum(result));
+      const auto all = y.value(), all_grad = v.grad();
+      CHECK(std::equal(result.value().begin(), result.value().end(), all.data() + r * width));
+      CHECK(std::equal(alone.grad().begin(), alone.grad().end(), all_grad.data() + r * 2 * width));
+    }
+  }
+}

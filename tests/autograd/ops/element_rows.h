@@ -71,7 +71,7 @@ inline constexpr int operands_of<const detail::Ternary<F, A, B, C>> = 3;
 template <Real T, int N, class F>
 void check_lanes(F f, Row row) {
   INFO(row.name, ", ", row.variant, sizeof(T) == 4 ? ", float" : ", double");
-  constexpr Index most = 3 * lanes<T> + 1;  // two registers, one, and a tail
+  constexpr Index most = 5 * lanes<T> + 1;  // twice two registers, one, and a tail
   row.shapes.assign(N, Shape{most});
   const Arrays x = draw(row);
   const auto all = run_part<T, N>(f, row, x, 0, most);

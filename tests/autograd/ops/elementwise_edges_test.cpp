@@ -9,15 +9,14 @@ namespace {
 
 constexpr double inf = INFINITY, not_a_number = NAN;
 
-/// f at x in both precisions, each in a whole register and in a tail.
+/// f at x in both precisions, each in two registers side by side, in one and in a tail.
 template <class F>
 std::vector<double> at(double x, F f) {
   std::vector<double> results;
   const auto run = [&]<Real T>(T) {
     Tape<T> tape;
-    const Var<T> y = f(tape.constant(make_tensor<T>({lanes<T> + 1}, static_cast<T>(x))));
-    results.push_back(static_cast<double>(y.value()(0)));
-    results.push_back(static_cast<double>(y.value()(lanes<T>)));
+    const Var<T> y = f(tape.constant(make_tensor<T>({3 * lanes<T> + 1}, static_cast<T>(x))));
+    for (const Index i : {Index{0}, 2 * lanes<T>, 3 * lanes<T>}) results.push_back(static_cast<double>(y.value()(i)));
   };
   run(1.0F);
   run(1.0);
@@ -30,10 +29,9 @@ std::vector<double> slope_at(double x, F f) {
   std::vector<double> results;
   const auto run = [&]<Real T>(T) {
     Tape<T> tape;
-    const Var<T> v = tape.variable(make_tensor<T>({lanes<T> + 1}, static_cast<T>(x)));
+    const Var<T> v = tape.variable(make_tensor<T>({3 * lanes<T> + 1}, static_cast<T>(x)));
     tape.backward(sum(Var<T>(f(v))));
-    results.push_back(static_cast<double>(v.grad()(0)));
-    results.push_back(static_cast<double>(v.grad()(lanes<T>)));
+    for (const Index i : {Index{0}, 2 * lanes<T>, 3 * lanes<T>}) results.push_back(static_cast<double>(v.grad()(i)));
   };
   run(1.0F);
   run(1.0);

@@ -98,6 +98,16 @@ TEST_CASE("scan: a formula of parameters alone is on the tape of its start") {
   CHECK(p.grad()(6, 1) == 6);
 }
 
+TEST_CASE("scan: the last row itself is a formula") {
+  Tape<double> tape;
+  const auto start = tape.variable(make_tensor<double>({4, 2}, 3.0));
+  const auto y = scan_rows(start, steps, [](auto h) { return h; });
+  tape.backward(sum(y));
+  CHECK(y.value()(6, 1) == 3);
+  CHECK(start.grad()(0, 1) == 4);
+  CHECK(start.grad()(3, 1) == 0);
+}
+
 TEST_CASE("scan: rows that do not fit are refused") {
   Tape<double> tape;
   const auto x = tape.zeros({6, 2}), start = tape.zeros({4, 2});
