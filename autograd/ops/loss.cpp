@@ -6,50 +6,44 @@
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
 
-/// How much each class of each row counts, and how a row of logits gives loss and gradient.
+/// How much each class of each row counts, and how logits give loss and gradient.
 template <Real T>
 struct Targets {
   std::span<const std::int32_t> ids;
   std::span<const T> weights;  // empty: all 1
   T smoothing;
   std::int32_t ignore;
-  T weight_sum;  // of all classes
-  T scale;       // 1 / sum of the weights of the counted rows, or 1
-  bool each;     // the result is the loss of each row
+  T classes, weight_sum;  // how many there are, and the sum of their weights
+  T scale;                // 1 / sum of the weights of the counted rows, or 1
+  bool each;              // the result is the loss of each row
 
   T weight(Index c) const { return weights.empty() ? T(1) : weights[static_cast<std::size_t>(c)]; }
 
-  /// The unscaled loss of a row less `mass_of(row)` times its logsumexp. Never inlined, so that training and inference
-  /// round alike.
-  [[gnu::noinline]] T loss_without_lse(const T* x, Index classes, Index row) const {
-    const std::int32_t id = ids[static_cast<std::size_t>(row)];
-    T result = (1 - smoothing) * weight(id) * x[id];
+  /// The share of the unscaled loss of a row that the logits x of classes first .. first + count have in it without
+  /// the logarithm of the sum: the loss is the sum of all, and `mass_of(row)` times the row's logsumexp. Never inlined,
+  /// so that training and inference round alike.
+  [[gnu::noinline]] T loss_without_lse(const T* x, Index first, Index count, Index row) const {
+    const Index id = ids[static_cast<std::size_t>(row)] - first;
+    T result = id >= 0 && id < count ? (1 - smoothing) * weight(first + id) * x[id] : T(0);
     if (smoothing > 0) {
       T spread = 0;
-      for (Index c = 0; c < classes; ++c) spread += weight(c) * x[c];
-      result += smoothing / static_cast<T>(classes) * spread;
+      for (Index c = 0; c < count; ++c) spread += weight(first + c) * x[c];
+      result += smoothing / classes * spread;
     }
     return -result;
   }
-  T mass_of(Index classes, Index row) const {
+  T mass_of(Index row) const {
     const std::int32_t id = ids[static_cast<std::size_t>(row)];
-    return (1 - smoothing) * weight(id) + smoothing / static_cast<T>(classes) * weight_sum;
+    return (1 - smoothing) * weight(id) + smoothing / classes * weight_sum;
   }
-  T loss(const T* x, Index classes, Index row, T lse) const {
-    return std::fma(mass_of(classes, row), lse, loss_without_lse(x, classes, row));
-  }
-  /// Logits become d(loss)/d(logits) times `seed`, in place. Returns the unscaled loss.
-  T differentiate(T* x, Index classes, Index row, T seed) const {
-    const std::int32_t id = ids[static_cast<std::size_t>(row)];
-    const T spread = smoothing / static_cast<T>(classes), mass = mass_of(classes, row);
-    const T rest = loss_without_lse(x, classes, row), largest = simd::max(x, classes);
-    const T total = sum_of_exponentials(x, classes, largest, x);
-    const T scale = seed * mass / total;
-    simd::map(x, x, classes, [=](auto v) { return decltype(v)(scale) * v; });
-    x[id] -= seed * (1 - smoothing) * weight(id);
+  /// The gradient of the logits of classes first .. first + count from their probabilities, which are e times `share`;
+  /// `seed`: the gradient of the unscaled loss. d may be e.
+  void differentiate(const T* e, T* d, Index first, Index count, Index row, T seed, T share) const {
+    simd::map(e, d, count, [scale = seed * mass_of(row) * share](auto v) { return decltype(v)(scale) * v; });
+    const Index id = ids[static_cast<std::size_t>(row)] - first;
+    if (id >= 0 && id < count) d[id] -= seed * (1 - smoothing) * weight(first + id);
     if (smoothing > 0)
-      for (Index c = 0; c < classes; ++c) x[c] -= seed * spread * weight(c);
-    return std::fma(mass, largest + std::log(total), rest);
+      for (Index c = 0; c < count; ++c) d[c] -= seed * smoothing / classes * weight(first + c);
   }
   bool counts(Index row) const { return ids[static_cast<std::size_t>(row)] != ignore; }
   /// The gradient of the loss of a row, less the scale, from that of the result.
@@ -83,8 +77,15 @@ Targets<T> check_targets(Tape<T>& tape, Index rows, Index classes, std::span<con
                                     "cross_entropy: the smoothing {} is not in 0 .. 1", options.smoothing);
   const std::span<T> weights = tape.template room<T>(static_cast<Index>(options.weights.size()));
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<T>(options.weights[i]);
-  Targets<T> result{tape.keep(targets),      weights, static_cast<T>(options.smoothing),   options.ignore,
-                    static_cast<T>(classes), T(1),    options.reduction == Reduction::none};
+  const auto all = static_cast<T>(classes);
+  Targets<T> result{tape.keep(targets),
+                    weights,
+                    static_cast<T>(options.smoothing),
+                    options.ignore,
+                    all,
+                    all,
+                    T(1),
+                    options.reduction == Reduction::none};
   if (!weights.empty()) result.weight_sum = simd::sum(weights.data(), classes);
   double total = 0;
   bool any = false;
@@ -114,8 +115,9 @@ struct CrossEntropy {
     const View<const T> x = values(logits);
     Losses<T> losses{targets, result(y).data};
     for (Index r = 0; r < x.rows; ++r)
-      losses.add(
-          r, targets.counts(r) ? targets.loss(x.row(r), x.cols, r, line_sum<T>(x.row(r), x.cols).logsumexp()) : T(0));
+      losses.add(r, targets.counts(r) ? std::fma(targets.mass_of(r), line_sum<T>(x.row(r), x.cols).logsumexp(),
+                                                 targets.loss_without_lse(x.row(r), 0, x.cols, r))
+                                      : T(0));
     losses.finish();
   }
   void backward(Var<T> y) const {
@@ -129,102 +131,181 @@ struct CrossEntropy {
         continue;
       }
       T* const to = fresh ? d.row(r) : row.data();
-      std::copy_n(x.row(r), x.cols, to);
-      targets.differentiate(to, x.cols, r, targets.seed(dy, r) * targets.scale);
+      const T largest = simd::max(x.row(r), x.cols), total = sum_of_exponentials(x.row(r), x.cols, largest, to);
+      targets.differentiate(to, to, 0, x.cols, r, targets.seed(dy, r) * targets.scale, 1 / total);
       if (!fresh) simd::add_scaled(T(1), to, d.row(r), d.cols);
     }
   }
 };
 
+/// op(b) as the right operand of products: packed if several share it, until the next one is made in this thread.
+template <Real T>
+class Right {
+ public:
+  Right(Trans trans, View<const T> b, bool shared) : trans_(trans), b_(b), packed_(shared ? &memory() : nullptr) {
+    if (shared) packed_->assign(trans, b);
+  }
+  void product(View<const T> left, View<T> to, bool accumulate, const T* bias = nullptr) const {
+    if (packed_ != nullptr)
+      gemm<T>(Trans::no, left, *packed_, to, accumulate, bias);
+    else
+      gemm<T>(Trans::no, left, trans_, b_, to, accumulate, bias);
+  }
+
+ private:
+  static Packed<T>& memory() {
+    static thread_local Packed<T> result;
+    return result;
+  }
+  Trans trans_;
+  View<const T> b_;
+  Packed<T>* packed_;
+};
+
+/// What the blocks of logits that were seen so far say of each row.
+template <Real T>
+struct RowSums {
+  View<T> largest;           // [block, row]: the largest logit up to this block
+  std::span<T> total, rest;  // [row]: the sum of e^(logit - largest), and of Targets::loss_without_lse
+
+  static Index size(Index rows, Index blocks) { return (blocks + 2) * rows; }
+  RowSums(std::span<T> memory, Index rows, Index blocks)
+      : largest{memory.data(), blocks, rows, rows},
+        total(memory.subspan(static_cast<std::size_t>(blocks * rows), static_cast<std::size_t>(rows))),
+        rest(memory.subspan(static_cast<std::size_t>((blocks + 1) * rows), static_cast<std::size_t>(rows))) {}
+};
+
+/// The logits are never there as a whole. They are made for a block of classes at a time, and become exponentials while
+/// they are in the cache: relative to the largest logit of their row so far (Milakov and Gimelshein 2018).
 template <Real T>
 struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
   Var<T> h, weight, bias;
   Trans across;  // of the weight
   Targets<T> targets;
-  std::span<T> kept;  // d(loss)/d(logits) of all rows; empty: backward computes the logits again
+  std::span<T> sums;  // RowSums for backward; empty: there will be none
+  std::span<T> kept;  // the exponentials, block by block; empty: backward computes them again
 
-  /// Rows whose logits are made together: as many as stay in the cache until they are read, or enough to pay for
-  /// packing the weight.
-  static Index tile_of(Index classes) {
-    const Index cached = (Index{1} << 18) / std::max(classes, Index{1});
-    return cached >= 128 ? std::min(cached, Index{512}) : std::clamp((Index{1} << 22) / classes, Index{64}, Index{512});
-  }
-
+  static constexpr Index widest = 512;
   Index classes() const { return bias.shape().size(); }
-  /// Logits of rows first .. last into scratch memory.
-  View<T> logits(std::span<T> memory, Index first, Index last) const {
-    const View<T> x{memory.data(), last - first, classes(), classes()};
-    gemm<T>(Trans::no, values(h).rows_between(first, last), across, values(weight), x, false, values(bias).data);
-    return x;
-  }
-  /// Logits of a row become their gradient; returns the loss of the row.
-  T differentiate(T* x, Index classes, Index row, T seed) const {
-    if (!targets.counts(row)) {
-      std::fill_n(x, classes, T(0));
-      return 0;
+  static Index blocks_of(Index classes) { return (classes + widest - 1) / widest; }
+
+  /// Rows and classes first .. first + count, of the block `index`.
+  struct Block {
+    Index index, first, count, row, rows;
+  };
+  /// f(right, block) for all blocks of classes and, in each, of rows, where `right` is the classes' part of the weight,
+  /// transposed on request.
+  template <class F>
+  void for_blocks(Trans trans, F f) const {
+    const View<const T> w = values(weight);
+    const Index rows = values(h).rows, classes = this->classes(), tile = tile_of(rows);
+    for (Index b = 0, first = 0; first < classes; ++b, first += widest) {
+      const Index count = std::min(widest, classes - first);
+      const Right<T> right(trans, of_classes(w, first, count), rows > tile);
+      for (Index r = 0; r < rows; r += tile) f(right, Block{b, first, count, r, std::min(tile, rows - r)});
     }
-    return targets.differentiate(x, classes, row, seed);
+  }
+  /// Rows at a time: they stay in the cache with their part of a block; where all fit, the weight is read once.
+  static Index tile_of(Index rows) { return rows <= 1024 ? rows : 256; }
+  Index tile_size() const { return tile_of(values(h).rows) * std::min(widest, classes()); }
+
+  template <class E>
+  View<E> of_classes(View<E> w, Index first, Index count) const {
+    return across == Trans::yes ? w.rows_between(first, first + count) : w.columns_between(first, first + count);
+  }
+  View<const T> of_rows(const Block& at) const { return values(h).rows_between(at.row, at.row + at.rows); }
+  View<T> kept_of(const Block& at) const {
+    const Index rows = values(h).rows;
+    return {kept.data() + at.first * rows + at.row * at.count, at.rows, at.count, at.count};
+  }
+
+  void make_logits(const Right<T>& right, const Block& at, View<T> x) const {
+    right.product(of_rows(at), x, false, values(bias).data + at.first);
+  }
+  /// n logits become e^(x - largest) in place; returns their sum. Of impossible ones all is 0; where the largest is
+  /// infinite they are NaN and the sum is a number.
+  static T exponentials(T* x, Index n, T largest) {
+    if (std::isfinite(largest)) return sum_of_exponentials(x, n, largest, x);
+    std::fill_n(x, n, largest < 0 ? T(0) : std::numeric_limits<T>::quiet_NaN());
+    return std::isnan(largest) ? largest : largest < 0 ? T(0) : T(1);
+  }
+  /// Logits x of a row become exponentials in place.
+  void exponentiate(T* x, const Block& at, Index row, const RowSums<T>& known) const {
+    T& total = known.total[static_cast<std::size_t>(row)];
+    const T before = at.index == 0 ? -std::numeric_limits<T>::infinity() : known.largest.row(at.index - 1)[row];
+    const T here = simd::max(x, at.count), largest = before > here ? before : here;  // NaN if here is
+    known.largest.row(at.index)[row] = largest;
+    known.rest[static_cast<std::size_t>(row)] += targets.loss_without_lse(x, at.first, at.count, row);
+    if (largest != before) total *= std::exp(before - largest);
+    total += exponentials(x, at.count, largest);
   }
   void forward(Var<T> y) const {
-    const Index rows = values(h).rows, classes = this->classes(), tile = tile_of(classes);
-    const std::span<T> scratch = kept.empty() ? y.tape().template scratch<T>(tile * classes) : std::span<T>();
+    const Index rows = values(h).rows, blocks = blocks_of(classes());
+    const Index of_sums = sums.empty() ? RowSums<T>::size(rows, blocks) : 0, of_tile = kept.empty() ? tile_size() : 0;
+    const std::span<T> scratch = y.tape().template scratch<T>(of_sums + of_tile);
+    const RowSums<T> known(sums.empty() ? scratch.last(static_cast<std::size_t>(of_sums)) : sums, rows, blocks);
+    std::ranges::fill(known.total, T(0));
+    std::ranges::fill(known.rest, T(0));
+    for_blocks(across, [&](const Right<T>& right, const Block& at) {
+      const View<T> x = kept.empty() ? View<T>{scratch.data(), at.rows, at.count, at.count} : kept_of(at);
+      make_logits(right, at, x);
+      for (Index r = 0; r < at.rows; ++r)
+        if (targets.counts(at.row + r)) exponentiate(x.row(r), at, at.row + r, known);
+    });
     Losses<T> losses{targets, result(y).data};
-    for (Index first = 0; first < rows; first += tile) {
-      const std::span<T> memory = kept.empty() ? scratch : kept.subspan(static_cast<std::size_t>(first * classes));
-      const View<T> x = logits(memory, first, std::min(rows, first + tile));
-      for (Index r = 0; r < x.rows; ++r)
-        if (!kept.empty())
-          losses.add(first + r, differentiate(x.row(r), classes, first + r, targets.scale));
-        else
-          losses.add(first + r, targets.counts(first + r) ? targets.loss(x.row(r), classes, first + r,
-                                                                         line_sum<T>(x.row(r), classes).logsumexp())
-                                                          : T(0));
+    for (Index r = 0; r < rows; ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      losses.add(r, targets.counts(r)
+                        ? std::fma(targets.mass_of(r), known.largest.row(blocks - 1)[r] + std::log(known.total[i]),
+                                   known.rest[i])
+                        : T(0));
     }
     losses.finish();
+  }
+  /// Into d the gradient of the logits of a row, from its exponentials e.
+  void differentiate(const T* e, T* d, const Block& at, Index row, T seed, const RowSums<T>& known) const {
+    const T here = known.largest.row(at.index)[row], largest = known.largest.row(known.largest.rows - 1)[row];
+    const T share = std::exp(here - largest) / known.total[static_cast<std::size_t>(row)];
+    targets.differentiate(e, d, at.first, at.count, row, seed * targets.scale, share);
   }
   void backward(Var<T> y) const {
     Tape<T>& tape = y.tape();
     const T* const dy = gradient(y).data;
-    const View<const T> hs = values(h);
-    const Index classes = this->classes(), tile = tile_of(classes);
-    const auto [dh, fresh] =
-        wanted(h) ? tape.claim_gradient(h.index(), {weight.index(), bias.index()}) : std::pair<View<T>, bool>();
-    const bool as_kept = !kept.empty() && !targets.each && *dy == T(1);
-    const std::span<T> scratch = as_kept ? std::span<T>() : tape.template scratch<T>(tile * classes);
-    for (Index first = 0; first < hs.rows; first += tile) {
-      const Index last = std::min(hs.rows, first + tile);
-      View<T> d{as_kept ? kept.data() + first * classes : scratch.data(), last - first, classes, classes};
-      if (kept.empty()) {
-        d = logits(scratch, first, last);
-        for (Index r = 0; r < d.rows; ++r)
-          differentiate(d.row(r), d.cols, first + r, targets.seed(dy, first + r) * targets.scale);
-      } else if (!as_kept) {
-        for (Index r = 0; r < d.rows; ++r)
-          simd::map(kept.data() + (first + r) * classes, d.row(r), d.cols,
-                    [seed = targets.seed(dy, first + r)](auto v) { return decltype(v)(seed) * v; });
+    const Index rows = values(h).rows;
+    if (rows == 0 || classes() == 0) return;
+    const auto claim = [&](Var<T> v, Var<T> other) {
+      return wanted(v) ? tape.claim_gradient(v.index(), {other.index(), bias.index()}) : std::pair<View<T>, bool>();
+    };
+    const auto [dh, fresh_h] = claim(h, weight);
+    const auto [dw, fresh_w] = claim(weight, h);
+    T* const db = wanted(bias) ? gradient(bias).data : nullptr;
+    const RowSums<T> known(sums, rows, blocks_of(classes()));
+    const std::span<T> scratch = tape.template scratch<T>(tile_size());
+    for_blocks(across == Trans::yes ? Trans::no : Trans::yes, [&](const Right<T>& right, const Block& at) {
+      const View<T> d{scratch.data(), at.rows, at.count, at.count};
+      const View<T> e = kept.empty() ? d : kept_of(at);
+      if (kept.empty()) make_logits(Right<T>(across, of_classes(values(weight), at.first, at.count), false), at, d);
+      for (Index r = 0, row = at.row; r < at.rows; ++r, ++row) {
+        if (!targets.counts(row)) {
+          std::fill_n(d.row(r), at.count, T(0));
+          continue;
+        }
+        if (kept.empty()) exponentials(d.row(r), at.count, known.largest.row(at.index)[row]);
+        differentiate(e.row(r), d.row(r), at, row, targets.seed(dy, row), known);
+        if (db != nullptr) simd::add_scaled(T(1), d.row(r), db + at.first, at.count);
       }
-      if (dh.data != nullptr)
-        gemm<T>(Trans::no, d, across == Trans::yes ? Trans::no : Trans::yes, values(weight),
-                dh.rows_between(first, last), !fresh);
-      spread(tape, d, first);
-    }
-  }
-  /// What the gradients d of the logits of rows `first` and on mean for weight and bias.
-  void spread(Tape<T>& tape, View<const T> d, Index first) const {
-    if (wanted(weight)) {
-      const auto [dw, fresh] = tape.claim_gradient(weight.index());
-      const View<const T> x = values(h).rows_between(first, first + d.rows);
-      gemm<T>(Trans::yes, across == Trans::yes ? d : x, Trans::no, across == Trans::yes ? x : d, dw, !fresh);
-    }
-    if (wanted(bias)) {
-      T* const db = gradient(bias).data;
-      for (Index r = 0; r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
-    }
+      if (dh.data != nullptr) right.product(d, dh.rows_between(at.row, at.row + at.rows), !fresh_h || at.index > 0);
+      if (dw.data == nullptr) return;
+      const View<const T> x = of_rows(at), dx = d;
+      gemm<T>(Trans::yes, across == Trans::yes ? dx : x, Trans::no, across == Trans::yes ? x : dx,
+              of_classes(dw, at.first, at.count), !fresh_w || at.row > 0);
+    });
   }
 };
 
-/// Up to so many bytes the gradients of logits are kept, which saves a third product; above, they are computed again.
+/// Up to so many bytes the exponentials of logits are kept, which saves a third product; above, they are computed
+/// again.
 constexpr Index most_kept_bytes = Index{1} << 26;
 
 }  // namespace
@@ -254,12 +335,14 @@ Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<cons
   tape.template require<ValueError>(!transposed.a, "linear_cross_entropy: its rows cannot be transposed");
   const Index classes = sw[out];
   const Targets<T> checked = check_targets<T>(tape, sh.rows(), classes, targets, options, sh.with(-1, classes));
-  std::span<T> kept;
+  std::span<T> sums, kept;
+  if (tape.training())
+    sums = tape.template room<T>(RowSums<T>::size(sh.rows(), LinearCrossEntropy<T>::blocks_of(classes)));
   if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(classes, Index{1}))
     kept = tape.template room<T>(sh.rows() * classes);
   const Shape made = checked.each ? sh.without(-1) : Shape{};
   const Trans across = transposed.b ? Trans::yes : Trans::no;
-  return record(made, LinearCrossEntropy<T>{h, weight, contiguous(bias), across, checked, kept}, h, weight, bias);
+  return record(made, LinearCrossEntropy<T>{h, weight, contiguous(bias), across, checked, sums, kept}, h, weight, bias);
 }
 
 template Var<float> cross_entropy(Var<float>, std::span<const std::int32_t>, const CrossEntropyOptions&);

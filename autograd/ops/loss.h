@@ -51,9 +51,10 @@ auto cross_entropy(const X& logits, std::span<const std::int32_t> targets, const
   return detail::cross_entropy(as_var(logits), targets, options);
 }
 
-/// cross_entropy(h weight + bias, targets) with less memory: the logits of a few rows at a time become their gradient,
-/// which is kept up to 64 MB and above that computed again in backward. h is [..., width], weight [width, classes],
-/// bias [classes]. With `transposed.b` the weight is [classes, width], as the table of an embedding is.
+/// cross_entropy(h weight + bias, targets) with less memory: the logits of a block of classes at a time become
+/// exponentials, which are kept up to 64 MB and above that computed again in backward. h is [..., width], weight
+/// [width, classes], bias [classes]. With `transposed.b` the weight is [classes, width], as the table of an embedding
+/// is.
 template <Operand H, Operand W, Operand B>
 auto linear_cross_entropy(const H& h, const W& weight, const B& bias, std::span<const std::int32_t> targets,
                           const CrossEntropyOptions& options = {}, Transposed transposed = {}) {

@@ -55,6 +55,7 @@ struct Exponential {
     const V high = xsimd::fma(V(8.3687169191e-3f), r, V(4.1668388052e-2f));
     q = xsimd::fma(xsimd::fma(xsimd::fma(V(1.3814598375e-3f), square, high), square, low), square, r);
   }
+  [[gnu::always_inline]] V plus_one() const { return xsimd::fma(power, V(1.0f) + q, V(1.0f)); }
 };
 
 }  // namespace detail
@@ -73,7 +74,7 @@ template <class A>
 [[gnu::always_inline]] inline detail::Floats<A> sigmoid(const detail::Floats<A>& x) {
   using V = detail::Floats<A>;
   const detail::Exponential<A> e(xsimd::max(V(-87.0f), xsimd::min(V(89.0f), -x)));  // n from -126 to 128
-  return math::divide(V(1.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
+  return math::divide(V(1.0f), e.plus_one());
 }
 template <class V>
 V sigmoid(const V& x) {
@@ -94,7 +95,7 @@ template <class A>
   p = xsimd::fma(p, z, V(-3.3333283925e-1f));
   const V near = xsimd::fma(p * z, size, size);
   const detail::Exponential<A> e(xsimd::min(V(19.0f), size + size));
-  const V far = V(1.0f) - math::divide(V(2.0f), xsimd::fma(e.power, V(1.0f) + e.q, V(1.0f)));
+  const V far = V(1.0f) - math::divide(V(2.0f), e.plus_one());
   return xsimd::copysign(xsimd::select(size < V(0.625f), near, far), x);
 }
 template <class A>

@@ -28,7 +28,7 @@ constexpr Index panel = panel_registers * lanes<T>;
 
 // A stretch of the depth of a panel stays in the second-level cache while the rows go by, and so do the rows of a
 // block while the panels do; but where each block of rows packs B, fewer and larger blocks cost less.
-constexpr Index depth_block = 384;
+constexpr Index depth_block = 512;
 constexpr Index row_block = 264;
 constexpr Index row_block_that_packs = 768;
 constexpr std::size_t alignment = 64;
@@ -265,21 +265,21 @@ void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index dep
 }
 
 /// Rows k .. k + depth of `from`, columns m and on: of each, the elements of a tile go side by side into that tile's
-/// part of `to`. Whole registers are written: what is too much is overwritten by the next row, or lies between the
-/// tiles.
+/// part of `to`. Whole pieces are written: what is too much is overwritten by the next row, or lies between the tiles.
 template <Real T, class A>
 void pack_tiles(const A& from, Index k, Index depth, Index m, Index cols, const Parts& rows, T* to) {
   constexpr Index at_once = 16;  // rows that stay in the first-level cache while the tiles go by
+  constexpr Index piece = std::min<Index>(lanes<T>, 8);
   for (Index first = 0; first < depth; first += at_once) {
     const Index last = std::min(first + at_once, depth);
     T* tile = to;
     for (Index i = 0, r = 0; i < rows.count; ++i) {
-      const Index here = rows[i], written = padded<T>(here);
+      const Index here = rows[i], written = (here + piece - 1) / piece * piece;
       for (Index d = first; d < last; ++d) {
         const T* const row = from.row(k + d) + m + r;
         T* const side = tile + d * here;
         if (r + written <= cols)
-          for (Index j = 0; j < written; j += lanes<T>) Batch<T>::load_unaligned(row + j).store_unaligned(side + j);
+          for (Index j = 0; j < written; j += piece) std::memcpy(side + j, row + j, piece * sizeof(T));
         else
           std::copy_n(row, here, side);
       }

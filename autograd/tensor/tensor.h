@@ -30,6 +30,7 @@ struct View {
   bool contiguous() const { return stride == cols || rows <= 1; }
   Index size() const { return rows * cols; }
   View rows_between(Index first, Index last) const { return {row(first), last - first, cols, stride}; }
+  View columns_between(Index first, Index last) const { return {data + first, rows, last - first, stride}; }
   operator View<const T>() const { return {data, rows, cols, stride}; }
 };
 

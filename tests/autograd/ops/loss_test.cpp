@@ -146,38 +146,96 @@ TEST_CASE("loss: length_mask is 1 for the valid steps") {
   CHECK(length_mask(tape, lengths, 4).value() == Tensor<float>{{1, 1, 1}, {1, 0, 1}, {1, 0, 0}, {0, 0, 0}});
 }
 
-TEST_CASE("loss: the fused loss is affine and cross_entropy, in value and gradients, over more rows than a tile") {
-  Rng rng(9);
-  const auto normal = [&](const Shape& shape) {
-    Array x = make_tensor<double>(shape);
-    for (double& v : x) v = rng.normal();
-    return x;
+// Classes beyond one block, rows beyond one tile, and more of both than are kept for backward.
+TEST_CASE("loss: the fused loss is affine and cross_entropy, in value and gradients") {
+  struct Size {
+    Index rows, classes;
+    std::size_t variants;
   };
-  std::vector<Parameter<double>> p;
-  for (const Shape& s : {Shape{150, 7}, Shape{7, classes}, Shape{classes}}) p.emplace_back(normal(s));
-  std::vector<std::int32_t> ids(150);
-  for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(classes + 1)) - 1;
-  for (Variant v : variants()) {
-    CAPTURE(v.name);
-    if (v.options.ignore == 4) continue;
-    const auto run = [&](auto loss) {
-      Tape<double> tape;
-      for (auto& q : p) q.clear_grad();
-      const Var<double> y = loss(tape);
-      tape.backward(weighted(y));
-      return Arrays{value_of(y), p[0].grad(), p[1].grad(), p[2].grad()};
+  for (const Size& size : {Size{150, 5, 8}, Size{150, 1100, 8}, Size{1100, 600, 8}, Size{1100, 8000, 1}}) {
+    CAPTURE(size.rows);
+    CAPTURE(size.classes);
+    Rng rng(9);
+    const auto normal = [&](const Shape& shape) {
+      Array x = make_tensor<double>(shape);
+      for (double& v : x) v = rng.normal();
+      return x;
     };
-    const Arrays fused =
-        run([&](auto& tape) { return linear_cross_entropy(tape.use(p[0]), p[1], p[2], ids, v.options); });
-    const Arrays apart =
-        run([&](auto& tape) { return cross_entropy(affine(tape.use(p[0]), p[1], p[2]), ids, v.options); });
-    const Arrays across = run([&](auto& tape) {
-      return linear_cross_entropy(tape.use(p[0]), transpose(tape.use(p[1])), p[2], ids, v.options, {.b = true});
-    });
-    for (std::size_t k = 0; k < fused.size(); ++k) {
-      CHECK(excess(fused[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
-      CHECK(excess(across[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
+    std::vector<Parameter<double>> p;
+    for (const Shape& s : {Shape{size.rows, 7}, Shape{7, size.classes}, Shape{size.classes}}) p.emplace_back(normal(s));
+    std::vector<std::int32_t> ids(static_cast<std::size_t>(size.rows));
+    for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(size.classes + 1)) - 1;
+    std::vector<double> weights(static_cast<std::size_t>(size.classes));
+    for (double& w : weights) w = rng.uniform(0.25, 2);
+    const std::vector<Variant> all = variants();
+    for (Variant v : std::span(all).first(size.variants)) {
+      CAPTURE(v.name);
+      if (v.options.ignore >= 0) continue;
+      if (!v.options.weights.empty()) v.options.weights = weights;
+      const auto run = [&](auto loss) {
+        Tape<double> tape;
+        for (auto& q : p) q.clear_grad();
+        const Var<double> y = loss(tape);
+        tape.backward(weighted(y));
+        return Arrays{value_of(y), p[0].grad(), p[1].grad(), p[2].grad()};
+      };
+      const Arrays fused =
+          run([&](auto& tape) { return linear_cross_entropy(tape.use(p[0]), p[1], p[2], ids, v.options); });
+      const Arrays apart =
+          run([&](auto& tape) { return cross_entropy(affine(tape.use(p[0]), p[1], p[2]), ids, v.options); });
+      const Arrays across = run([&](auto& tape) {
+        return linear_cross_entropy(tape.use(p[0]), transpose(tape.use(p[1])), p[2], ids, v.options, {.b = true});
+      });
+      for (std::size_t k = 0; k < fused.size(); ++k) {
+        CHECK(excess(fused[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
+        CHECK(excess(across[k], apart[k], {.relative = 512, .absolute = 512}, u_double) == 0);
+      }
     }
+  }
+}
+
+// 8000 rows are more than is kept for backward.
+TEST_CASE("loss: blocks of classes that are impossible, or far below the others, in the fused loss") {
+  constexpr Index many = 1100, likely = 1090;  // in the last of three blocks
+  for (const Index rows : {2, 8000}) {
+    CAPTURE(rows);
+    Tape<double> tape;
+    Array bias = make_tensor<double>({many}, -INFINITY);
+    for (Index c = 600; c < many; ++c) bias(c) = c < likely ? -200.0 : 5.0;
+    const Var<double> h = tape.variable(make_tensor<double>({rows, 1}, 1.0)),
+                      w = tape.variable(make_tensor<double>({1, many}, 0.5)), b = tape.variable(bias);
+    std::vector<std::int32_t> ids(static_cast<std::size_t>(rows), 1099);
+    const Var<double> loss = linear_cross_entropy(h, w, b, ids);
+    CHECK(loss.item() == doctest::Approx(std::log(10)));
+    tape.backward(loss);
+    const auto expected = [](Index c) { return c < likely ? 0 : c == 1099 ? 0.1 - 1 : 0.1; };
+    for (Index c = 0; c < many; ++c) {
+      CHECK(b.grad()(c) == doctest::Approx(expected(c)));
+      CHECK(w.grad()(0, c) == doctest::Approx(expected(c)));
+    }
+    for (const double g : h.grad()) CHECK_UNARY(std::abs(g) * static_cast<double>(rows) < 1e-12);
+    ids[0] = 3;
+    CHECK(linear_cross_entropy(h, w, b, ids).item() == INFINITY);
+    ids[0] = 1099;
+    bias(700) = INFINITY;
+    CHECK(linear_cross_entropy(h, w, tape.variable(bias), ids).item() == INFINITY);
+    bias(700) = NAN;
+    CHECK(std::isnan(linear_cross_entropy(h, w, tape.variable(bias), ids).item()));
+  }
+}
+
+TEST_CASE("loss: the fused loss is the same, to the bit, with a backward to come and without") {
+  Rng rng(3);
+  for (const Index rows : {3, 1100}) {
+    Tensor<float> h = make_tensor<float>({rows, 9}), w = make_tensor<float>({9, 1200}), b = make_tensor<float>({1200});
+    for (Tensor<float>* x : {&h, &w, &b})
+      for (float& v : *x) v = static_cast<float>(rng.normal());
+    std::vector<std::int32_t> ids(static_cast<std::size_t>(rows));
+    for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(1201)) - 1;
+    const auto loss = [&](Tape<float> tape) {
+      return linear_cross_entropy(tape.variable(h), tape.variable(w), tape.variable(b), ids, {.smoothing = 0.1}).item();
+    };
+    CHECK(loss(Tape<float>()) == loss(Tape<float>::inference()));
   }
 }
 

@@ -1,4 +1,4 @@
-#include <unroll/autograd/ops/formula.h>
+#include <unroll/autograd/ops/formula_kernels.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 
@@ -81,7 +81,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
     rows.extents[0] = rows.rows;
     rows.axes = 1;
   }
-  for (Walk<T>& w : walks) w.ahead = rows.ahead(rows.axes == 0 ? 0 : w.steps[static_cast<std::size_t>(rows.axes - 1)]);
+  for (Walk<T>& w : walks) w.ahead = rows.ahead(w.steps[static_cast<std::size_t>(std::max(rows.axes, 1) - 1)]);
   return rows;
 }
 
