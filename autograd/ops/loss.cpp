@@ -186,9 +186,16 @@ struct LinearCrossEntropy {
   std::span<T> sums;  // RowSums for backward; empty: there will be none
   std::span<T> kept;  // the exponentials, block by block; empty: backward computes them again
 
-  static constexpr Index widest = 512;
+  /// Rows, and classes at most, that stay in the cache together. Where all rows do, the weight is read once.
+  struct Extents {
+    Index rows, classes;
+  };
+  static Extents at_once(Index rows) { return rows <= 1024 ? Extents{rows, 1024} : Extents{256, 512}; }
+  static Index blocks_of(Index rows, Index classes) {
+    const Index width = at_once(rows).classes;
+    return (classes + width - 1) / width;
+  }
   Index classes() const { return bias.shape().size(); }
-  static Index blocks_of(Index classes) { return (classes + widest - 1) / widest; }
 
   /// Rows and classes first .. first + count, of the block `index`.
   struct Block {
@@ -199,16 +206,19 @@ struct LinearCrossEntropy {
   template <class F>
   void for_blocks(Trans trans, F f) const {
     const View<const T> w = values(weight);
-    const Index rows = values(h).rows, classes = this->classes(), tile = tile_of(rows);
-    for (Index b = 0, first = 0; first < classes; ++b, first += widest) {
-      const Index count = std::min(widest, classes - first);
-      const Right<T> right(trans, of_classes(w, first, count), rows > tile);
-      for (Index r = 0; r < rows; r += tile) f(right, Block{b, first, count, r, std::min(tile, rows - r)});
+    const Index rows = values(h).rows, classes = this->classes();
+    const Extents most = at_once(rows);
+    for (Index b = 0, first = 0; first < classes; ++b, first += most.classes) {
+      const Index count = std::min(most.classes, classes - first);
+      const Right<T> right(trans, of_classes(w, first, count), rows > most.rows);
+      for (Index r = 0; r < rows; r += most.rows) f(right, Block{b, first, count, r, std::min(most.rows, rows - r)});
     }
   }
-  /// Rows at a time: they stay in the cache with their part of a block; where all fit, the weight is read once.
-  static Index tile_of(Index rows) { return rows <= 1024 ? rows : 256; }
-  Index tile_size() const { return tile_of(values(h).rows) * std::min(widest, classes()); }
+  /// Elements of the largest block.
+  Index block_size() const {
+    const Extents most = at_once(values(h).rows);
+    return most.rows * std::min(most.classes, classes());
+  }
 
   template <class E>
   View<E> of_classes(View<E> w, Index first, Index count) const {
@@ -241,9 +251,9 @@ struct LinearCrossEntropy {
     total += exponentials(x, at.count, largest);
   }
   void forward(Var<T> y) const {
-    const Index rows = values(h).rows, blocks = blocks_of(classes());
-    const Index of_sums = sums.empty() ? RowSums<T>::size(rows, blocks) : 0, of_tile = kept.empty() ? tile_size() : 0;
-    const std::span<T> scratch = y.tape().template scratch<T>(of_sums + of_tile);
+    const Index rows = values(h).rows, blocks = blocks_of(rows, classes());
+    const Index of_sums = sums.empty() ? RowSums<T>::size(rows, blocks) : 0, of_block = kept.empty() ? block_size() : 0;
+    const std::span<T> scratch = y.tape().template scratch<T>(of_sums + of_block);
     const RowSums<T> known(sums.empty() ? scratch.last(static_cast<std::size_t>(of_sums)) : sums, rows, blocks);
     std::ranges::fill(known.total, T(0));
     std::ranges::fill(known.rest, T(0));
@@ -280,8 +290,8 @@ struct LinearCrossEntropy {
     const auto [dh, fresh_h] = claim(h, weight);
     const auto [dw, fresh_w] = claim(weight, h);
     T* const db = wanted(bias) ? gradient(bias).data : nullptr;
-    const RowSums<T> known(sums, rows, blocks_of(classes()));
-    const std::span<T> scratch = tape.template scratch<T>(tile_size());
+    const RowSums<T> known(sums, rows, blocks_of(rows, classes()));
+    const std::span<T> scratch = tape.template scratch<T>(block_size());
     for_blocks(across == Trans::yes ? Trans::no : Trans::yes, [&](const Right<T>& right, const Block& at) {
       const View<T> d{scratch.data(), at.rows, at.count, at.count};
       const View<T> e = kept.empty() ? d : kept_of(at);
@@ -337,7 +347,7 @@ Var<T> linear_cross_entropy(Var<T> h, Var<T> weight, Var<T> bias, std::span<cons
   const Targets<T> checked = check_targets<T>(tape, sh.rows(), classes, targets, options, sh.with(-1, classes));
   std::span<T> sums, kept;
   if (tape.training())
-    sums = tape.template room<T>(RowSums<T>::size(sh.rows(), LinearCrossEntropy<T>::blocks_of(classes)));
+    sums = tape.template room<T>(RowSums<T>::size(sh.rows(), LinearCrossEntropy<T>::blocks_of(sh.rows(), classes)));
   if (tape.training() && sh.rows() <= most_kept_bytes / static_cast<Index>(sizeof(T)) / std::max(classes, Index{1}))
     kept = tape.template room<T>(sh.rows() * classes);
   const Shape made = checked.each ? sh.without(-1) : Shape{};
