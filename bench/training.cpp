@@ -278,7 +278,7 @@ double TrainShape::needed_bytes() const {
   const double inner = cell == "rnn" ? 1 : cell == "gru" ? 4 : cell == "mgu" ? 5 : 2;
   const double values =
       static_cast<double>(embed) + static_cast<double>(layers) * directions * h * (gates(cell) + inner);
-  // The gradients of the logits, which are kept; and of a ragged batch the outputs, in the user's order with padding.
+  // The exponentials of the logits, which are kept; and of a ragged batch the outputs, in the user's order with padding.
   const double logits = static_cast<double>(tokens() * classes);
   const double padded = ragged ? 2 * directions * h * static_cast<double>(batch * steps) : 0;
   return 4 * (static_cast<double>(tokens()) * 2 * values + logits + padded);
