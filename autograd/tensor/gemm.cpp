@@ -1,5 +1,6 @@
 #include <unroll/autograd/tensor/gemm.h>
 
+#include <cstring>
 #include <new>
 
 #include <unroll/autograd/tensor/gemm_rows.h>
