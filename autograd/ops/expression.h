@@ -107,7 +107,7 @@ struct Unary : FormulaOf<Unary<F, A>> {
   static constexpr bool gated = is_gate || A::gated;
   static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
-  A a;
+  [[no_unique_address]] A a;
   Unary(F rule, A operand) : f(rule), a(operand) {}
 
   void collect(const Leaf<scalar>** out) const { a.collect(out); }
@@ -152,8 +152,8 @@ struct Binary : FormulaOf<Binary<F, A, B>> {
   static constexpr bool gated = A::gated || B::gated;
   static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
-  A a;
-  B b;
+  [[no_unique_address]] A a;
+  [[no_unique_address]] B b;
   Binary(F rule, A left, B right) : f(rule), a(left), b(right) {}
 
   void collect(const Leaf<scalar>** out) const {
@@ -216,9 +216,9 @@ struct Ternary : FormulaOf<Ternary<F, A, B, C>> {
   static constexpr bool gated = A::gated || B::gated || C::gated;
   static constexpr bool reads_result = rule_reads_result<F>();
   [[no_unique_address]] F f;
-  A a;
-  B b;
-  C c;
+  [[no_unique_address]] A a;
+  [[no_unique_address]] B b;
+  [[no_unique_address]] C c;
   Ternary(F rule, A x, B y, C z) : f(rule), a(x), b(y), c(z) {}
 
   void collect(const Leaf<scalar>** out) const {

@@ -15,15 +15,16 @@ struct FormulaRule {
   using T = typename E::scalar;
   static constexpr int leaves = E::leaves;
   using Leaves = std::span<const std::uint32_t>;
-  E e;
+  [[no_unique_address]] E e;
 
   void forward(Var<T> y, Leaves inputs) const {
-    const View<T> out = result(y);
-    if (out.size() == 0) return;
-    if (out.size() == 1) {
-      *out.data = single_forward<E, T, leaves>(e, y.tape(), inputs);
+    const Node<T>& n = y.tape().node(y.index());
+    if (n.shape.size() == 1) {
+      *n.value = single_forward<E, T, leaves>(e, y.tape(), inputs);
       return;
     }
+    const View<T> out = result(y);
+    if (out.size() == 0) return;
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
     const FlushDenormals no_denormals;
@@ -49,11 +50,13 @@ struct FormulaRule {
   static void backward(const void* rule, Var<T> y) {
     const E& e = static_cast<const FormulaRule*>(rule)->e;
     Tape<T>& tape = y.tape();
-    const View<const T> value = tape.values(y.index()), dy = gradient(y);
-    const Leaves inputs(tape.node(y.index()).inputs, leaves);
-    if (dy.size() == 1) return single_backward<E, T, leaves>(e, tape, inputs, *value.data, *dy.data);
+    const Node<T>& n = tape.node(y.index());
+    const Leaves inputs(n.inputs, leaves);
+    const View<const T> dy = gradient(y);
+    if (n.shape.size() == 1) return single_backward<E, T, leaves>(e, tape, inputs, *n.value, *dy.data);
+    const View<const T> value = n.values();
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(tape, tape.node(y.index()).shape, inputs, walks, LeafGradients::fresh);
+    const Rows rows = lay_out<T>(tape, n.shape, inputs, walks, LeafGradients::fresh);
     if (rows.vectors)
       rows_backward<true, E, T, leaves>(e, rows, walks, value, dy);
     else
@@ -98,15 +101,16 @@ Var<typename E::scalar> record_formula(const E& formula) {
   using T = typename E::scalar;
   const auto vars = vars_of(formula);
   Tape<T>& tape = vars[0].tape();
+  const Shape& shape = tape.checked(vars[0], "formula").shape;
   bool alike = true;
-  for (const Var<T>& v : vars) alike = tape.checked(v, "formula").shape == tape.node(vars[0].index()).shape && alike;
+  for (std::size_t i = 1; i < vars.size(); ++i) alike = tape.checked(vars[i], "formula").shape == shape && alike;
   if constexpr (std::same_as<E, Leaf<T>>) {
     return vars[0];
   } else {
     using Rule = FormulaRule<decltype(formula.kept())>;
     const Rule rule{formula.kept()};
-    const Var<T> y = tape.append(
-        Rule::op, alike ? tape.node(vars[0].index()).shape : broadcast_leaves<decltype(rule.e), T>(tape, vars), vars);
+    const Var<T> y = alike ? tape.append(Rule::op, shape, vars)
+                           : tape.append(Rule::op, broadcast_leaves<decltype(rule.e), T>(tape, vars), vars);
     std::array<std::uint32_t, E::leaves> inputs;
     for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = vars[i].index();
     rule.forward(y, inputs);

@@ -6,7 +6,6 @@ namespace unroll::inline UNROLL_ISA::detail {
 namespace {
 
 Trans flag(bool transposed) { return transposed ? Trans::yes : Trans::no; }
-Trans turned(Trans t) { return flag(t == Trans::no); }
 
 /// op(left) op(right) into `to`; by the packed copy of `right` where it is a parameter and the rows are few enough that
 /// packing shows.

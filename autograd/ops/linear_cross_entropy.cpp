@@ -158,7 +158,7 @@ struct LinearCrossEntropy {
     T* const db = wanted(bias) ? gradient(bias).data : nullptr;
     const RowSums<T> known(sums, rows, blocks_of(rows, classes()));
     const std::span<T> scratch = tape.template scratch<T>(block_size());
-    for_blocks(across == Trans::yes ? Trans::no : Trans::yes, [&](const Right<T>& right, const Block& at) {
+    for_blocks(turned(across), [&](const Right<T>& right, const Block& at) {
       const View<T> d{scratch.data(), at.rows, at.count, at.count};
       const View<T> e = kept.empty() ? d : kept_of(at);
       if (kept.empty()) make_logits(Right<T>(across, of_classes(values(weight), at.first, at.count), false), at, d);

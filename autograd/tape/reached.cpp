@@ -42,9 +42,14 @@ void Reached<T>::mark(std::uint32_t unit, Index first, Index last, Index width) 
 }
 
 template <Real T>
-void Reached<T>::zero_rest(std::uint32_t unit, std::span<T> memory) {
+void Reached<T>::zero_unreached(std::uint32_t unit, std::span<T> memory) {
   const std::uint32_t state = std::exchange(states_[unit], std::uint32_t{whole});
-  if (state == nothing) std::ranges::fill(memory, T(0));
+  if (state == nothing) {
+    if (memory.size() == 1)
+      memory.front() = 0;  // a call costs more
+    else
+      std::ranges::fill(memory, T(0));
+  }
   if (state < some) return;
   Columns& c = columns_[state - some];
   std::sort(c.ranges.begin(), c.ranges.begin() + c.count);

@@ -21,14 +21,15 @@ class Reached {
   void resize(std::size_t units) { states_.resize(units); }
 
   bool any(std::uint32_t unit) const { return states_[unit] != nothing; }
-  bool all(std::uint32_t unit) const { return states_[unit] == whole; }
   void mark_all(std::uint32_t unit) { states_[unit] = whole; }
   /// Whether it is known that of the columns first .. last of its rows of `width` elements nothing is reached.
   bool can_mark(std::uint32_t unit, Index first, Index last, Index width) const;
   /// Columns that can be marked are reached now.
   void mark(std::uint32_t unit, Index first, Index last, Index width);
   /// Zeroes what is not reached; then all is.
-  void zero_rest(std::uint32_t unit, std::span<T> memory);
+  void zero_rest(std::uint32_t unit, std::span<T> memory) {
+    if (states_[unit] != whole) zero_unreached(unit, memory);
+  }
 
  private:
   /// A unit's state, or some + i: columns_[i].
@@ -39,6 +40,8 @@ class Reached {
     int count;
     std::array<std::pair<Index, Index>, most> ranges;
   };
+
+  void zero_unreached(std::uint32_t unit, std::span<T> memory);
 
   std::vector<std::uint32_t> states_;
   std::vector<Columns> columns_;

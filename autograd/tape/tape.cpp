@@ -1,5 +1,6 @@
 #include <unroll/autograd/tape/tape.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -98,14 +99,16 @@ Var<T> Var<T>::operator[](Index t) const {
 // Memory
 
 template <Real T>
-Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape) {
+Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape, const Memory& memory, bool wants_gradient) {
   require<TapeError>(!sweeping_, "{}: nothing can be recorded while backward runs", op.name);
   require<TapeError>(nodes_.size() < UINT32_MAX - 1, "{}: the tape is full", op.name);
   Node<T>& n = nodes_.emplace_back();
-  n.op = &op;
-  n.shape = shape;
+  n.value = memory.value;
+  n.grad = wants_gradient && recording_ ? memory.grad : nullptr;
   n.stride = shape.cols();
-  n.place = place_;
+  n.shape = shape;
+  n.op = &op;
+  n.block = memory.block;
   // Nodes move now, for the next one, and not when it comes: its shape may be that of a node.
   if (nodes_.size() == nodes_.capacity()) [[unlikely]]
     nodes_.reserve(2 * nodes_.size());
@@ -113,7 +116,7 @@ Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape) {
 }
 
 template <Real T>
-T* Tape<T>::add_block(const Shape& shape) {
+auto Tape<T>::add_block(const Shape& shape) -> Memory {
   const auto memory = values_.allocate(static_cast<std::size_t>(shape.size()) * sizeof(T));
   Block& block = blocks_.emplace_back();
   block.grad = reinterpret_cast<T*>(memory.twin);
@@ -126,28 +129,18 @@ T* Tape<T>::add_block(const Shape& shape) {
     block.unit /= shape[0];
   }
   flag_count_ += block.units;
-  return reinterpret_cast<T*>(memory.data);
-}
-
-template <Real T>
-Node<T>& Tape<T>::push_value(const Op<T>& op, const Shape& shape, bool wants_gradient) {
-  T* const value = add_block(shape);
-  Node<T>& n = push_node(op, shape);
-  n.value = value;
-  n.grad = wants_gradient && recording_ ? blocks_.back().grad : nullptr;
-  n.block = static_cast<std::uint32_t>(blocks_.size() - 1);
-  return n;
+  return {reinterpret_cast<T*>(memory.data), block.grad, static_cast<std::uint32_t>(blocks_.size() - 1)};
 }
 
 template <Real T>
 auto Tape<T>::reserve(const Shape& shape) -> Slab {
-  T* const value = add_block(shape);
-  return {value, blocks_.back().grad, static_cast<std::uint32_t>(blocks_.size() - 1), shape};
+  return {add_block(shape), shape};
 }
 
 template <Real T>
 void Tape<T>::await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead) {
-  awaited_ = {nodes_.size() + ahead, shape, slab.value + offset, slab.grad + offset, slab.block, true};
+  const auto& [value, grad, block] = slab.memory;
+  awaited_ = {nodes_.size() + ahead, shape, {value + offset, grad + offset, block}, true};
 }
 
 template <Real T>
@@ -159,11 +152,7 @@ Var<T> Tape<T>::whole(const Slab& slab, std::span<const Var<T>> parts) {
     note_read(n);
     wants = wants || n.grad != nullptr;
   }
-  Node<T>& n = push_node(op, slab.shape);
-  n.value = slab.value;
-  n.grad = wants ? slab.grad : nullptr;
-  n.block = slab.block;
-  keep_inputs(n, parts);
+  keep_inputs(push_node(op, slab.shape, slab.memory, wants), parts);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
 
@@ -184,29 +173,16 @@ Var<T> Tape<T>::append(const Op<T>& op, const Shape& shape, std::span<const Var<
     note_read(n);
     wants = wants || n.grad != nullptr;
   }
-  keep_inputs(is_awaited(shape) ? push_awaited(op, wants) : push_value(op, shape, wants), inputs);
+  keep_inputs(push_node(op, shape, memory_for(shape), wants), inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
-}
-
-template <Real T>
-Node<T>& Tape<T>::push_awaited(const Op<T>& op, bool wants_gradient) {
-  Node<T>& n = push_node(op, awaited_.shape);
-  n.value = awaited_.value;
-  n.grad = wants_gradient && recording_ ? awaited_.grad : nullptr;
-  n.block = awaited_.block;
-  awaited_.expected = false;
-  return n;
 }
 
 template <Real T>
 Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs) {
   for (const Var<T>& input : inputs.subspan(1)) note_read(checked(input, op.name));
-  Node<T>& n = push_node(op, nodes_[x.index()].shape);
-  const Node<T>& from = nodes_[x.index()];
-  n.value = from.value;
-  n.grad = from.grad;
+  const Node<T> from = nodes_[x.index()];
+  Node<T>& n = push_node(op, from.shape, {from.value, from.grad, from.block}, true);
   n.stride = from.stride;
-  n.block = from.block;
   n.over = true;
   keep_inputs(n, inputs);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
@@ -214,18 +190,15 @@ Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> i
 
 template <Real T>
 Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride) {
-  checked(x, name);
+  const Node<T> from = checked(x, name);
   // One Op per name; names are string literals, and there are few.
   const Op<T>* op = nullptr;
   for (const auto& known : alias_ops_)
     if (known->name == name) op = known.get();
   if (op == nullptr) op = alias_ops_.emplace_back(std::make_unique<Op<T>>(Op<T>{name, nullptr, nullptr})).get();
-  Node<T>& n = push_node(*op, shape);
-  const Node<T>& from = nodes_[x.index()];
-  n.value = from.value + offset;
-  n.grad = from.grad == nullptr ? nullptr : from.grad + offset;
+  T* const grad = from.grad == nullptr ? nullptr : from.grad + offset;
+  Node<T>& n = push_node(*op, shape, {from.value + offset, grad, from.block}, true);
   n.stride = stride;
-  n.block = from.block;
   n.leaf = from.leaf;
   n.exclusive = from.exclusive;
   n.over = from.over;
@@ -247,7 +220,7 @@ Var<T> Tape<T>::detach(Var<T> x) {
 
 template <Real T>
 Var<T> Tape<T>::enter_empty(const Shape& shape, bool wanted) {
-  push_value(wanted ? variable_op<T> : constant_op<T>, shape, wanted);
+  push_node(wanted ? variable_op<T> : constant_op<T>, shape, add_block(shape), wanted);
   return var(static_cast<std::uint32_t>(nodes_.size() - 1));
 }
 
@@ -340,9 +313,9 @@ Var<T> Tape<T>::leaf_of(const Parameter<T>& parameter) {
   if (const std::uint32_t known = leaf_table_[slot]; known != 0 && leaves_[known - 1].version == parameter.version())
     return var(leaves_[known - 1].node);
   require<ShapeError>(parameter.shape().size() > 0, "parameter: {} has no elements", parameter.name());
-  Node<T>& n = push_node(parameter_op<T>, parameter.shape());
-  n.value = const_cast<T*>(parameter.value().data());
-  n.grad = parameter.frozen() || !recording_ ? nullptr : n.value;  // where it lies is known in backward
+  T* const value = const_cast<T*>(parameter.value().data());
+  // Where its gradient lies is known in backward: until then any address says that one is wanted.
+  Node<T>& n = push_node(parameter_op<T>, parameter.shape(), {value, value, 0}, !parameter.frozen());
   leaves_.push_back({static_cast<std::uint32_t>(nodes_.size() - 1), &parameter, parameter.version(), nullptr});
   n.leaf = static_cast<std::uint32_t>(leaves_.size());
   leaf_table_[slot] = n.leaf;
@@ -365,7 +338,6 @@ void Tape<T>::forget() {
   leaves_.clear();
   std::fill(leaf_table_.begin(), leaf_table_.end(), 0);
   places_.assign(1, {});
-  place_ = 0;
   exclusives_.clear();
   reached_.start(0);
   debts_.clear();
@@ -420,7 +392,8 @@ std::string Tape<T>::place_of(const Place& place) const {
 template <Real T>
 std::string Tape<T>::place_of(std::uint32_t index) const {
   const Node<T>& n = nodes_[index];
-  Place place = places_[n.place];
+  const auto later = std::ranges::upper_bound(places_, index, {}, &Placed::first);
+  Place place = std::prev(later)->place;
   for (std::uint32_t i = 0; i < n.input_count; ++i)
     if (const Parameter<T>* p = parameter_of(n.inputs[i]); p != nullptr && !p->path().empty() && place.step < 0)
       place = {&p->path(), 1, -1};
@@ -429,7 +402,7 @@ std::string Tape<T>::place_of(std::uint32_t index) const {
 
 template <Real T>
 std::string Tape<T>::located(std::string message, std::span<const Var<T>> inputs) const {
-  Place place = places_[place_];
+  Place place = current_place();
   for (const Var<T>& v : inputs)
     if (!v.empty() && &v.tape() == this && v.epoch() == epoch_)
       if (const Parameter<T>* p = parameter_of(v.index()); p != nullptr && !p->path().empty() && place.step < 0)
@@ -440,9 +413,8 @@ std::string Tape<T>::located(std::string message, std::span<const Var<T>> inputs
 
 template <Real T>
 Place Tape<T>::enter_place(Place place) {
-  const Place before = places_[place_];
-  places_.push_back(place);
-  place_ = static_cast<std::uint32_t>(places_.size() - 1);
+  const Place before = current_place();
+  places_.push_back({place, mark()});
   return before;
 }
 
@@ -574,8 +546,7 @@ View<T> Tape<T>::gradient_by_units(std::uint32_t index) {
   } else if (n.shape.size() > 0) {
     const Block& block = blocks_[n.block];
     const auto [first, last] = units_of(n, block);
-    for (std::uint32_t u = first; u < last; ++u)
-      if (!reached_.all(block.flag + u)) reached_.zero_rest(block.flag + u, block.gradient_of(u));
+    for (std::uint32_t u = first; u < last; ++u) reached_.zero_rest(block.flag + u, block.gradient_of(u));
   }
   return {data, n.shape.rows(), n.shape.cols(), n.stride};
 }
@@ -762,17 +733,14 @@ template <Real T>
 Var<T> Tape<T>::lend(Tape& to, Var<T> x, bool with_gradient) {
   const Node<T> from = checked(x, "lend");
   note_read(from);
-  Node<T>& n = to.push_node(with_gradient ? variable_op<T> : constant_op<T>, from.shape);
-  n.value = from.value;
-  n.grad = with_gradient ? (sweeping_ ? gradient_of(x.index()).data : from.grad) : nullptr;
-  n.stride = from.stride;
-  n.block = static_cast<std::uint32_t>(to.blocks_.size());
-  to.blocks_.push_back({.grad = n.grad,
-                        .unit = from.shape.size(),
-                        .flag = to.flag_count_,
-                        .owner = static_cast<std::uint32_t>(to.nodes_.size() - 1),
-                        .read = true});
+  T* const grad = !with_gradient ? nullptr : sweeping_ ? gradient_of(x.index()).data : from.grad;
+  const auto block = static_cast<std::uint32_t>(to.blocks_.size());
+  to.blocks_.push_back(
+      {.grad = grad, .unit = from.shape.size(), .flag = to.flag_count_, .owner = to.mark(), .read = true});
   to.lent_.push_back(to.flag_count_++);
+  Node<T>& n =
+      to.push_node(with_gradient ? variable_op<T> : constant_op<T>, from.shape, {from.value, grad, block}, true);
+  n.stride = from.stride;
   return to.var(static_cast<std::uint32_t>(to.nodes_.size() - 1));
 }
 

@@ -37,9 +37,9 @@ struct Place {
   Index step = -1;
 };
 
-/// One recorded value. Views share the memory of what they look at.
+/// One recorded value, two cache lines. Views share the memory of what they look at.
 template <Real T>
-struct Node {
+struct alignas(64) Node {
   T* value = nullptr;
   T* grad = nullptr;  // null when no gradient is wanted
   Index stride = 0;   // elements between the starts of two rows
@@ -48,14 +48,14 @@ struct Node {
   const void* rule = nullptr;
   const std::uint32_t* inputs = nullptr;
   std::uint32_t input_count = 0;
-  std::uint32_t block = 0;  // allocation that holds the gradient
-  std::uint32_t place = 0;
-  std::uint32_t leaf = 0;       // 1 + index of the parameter leaf, or 0
-  std::uint32_t exclusive = 0;  // 1 + index of the exclusive slice it looks at, or 0
-  bool over = false;            // a result in the place of a consumed slice, or a view of one
+  std::uint32_t block = 0;           // allocation that holds the gradient
+  std::uint32_t leaf = 0;            // 1 + index of the parameter leaf, or 0
+  std::uint32_t exclusive : 31 = 0;  // 1 + index of the exclusive slice it looks at, or 0
+  std::uint32_t over : 1 = 0;        // a result in the place of a consumed slice, or a view of one
 
   View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
 };
+static_assert(sizeof(Node<double>) == 128);
 
 /// Sees what recurrent layers and gates compute while it is on a tape: see Inspector.
 template <Real T>
@@ -220,11 +220,15 @@ class Tape {
   Var<T> append(const Op<T>& op, const Shape& shape, std::span<const Var<T>> inputs);
   /// A new node that takes over the memory of `x`, the first of `inputs`, after consume(x) allowed it.
   Var<T> append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> inputs);
+  /// Where a value lies, and its gradient.
+  struct Memory {
+    T* value = nullptr;
+    T* grad = nullptr;
+    std::uint32_t block = 0;
+  };
   /// Memory for values that are computed one after the other and come to lie side by side: the steps of a sequence.
   struct Slab {
-    T* value;
-    T* grad;
-    std::uint32_t block;
+    Memory memory;
     Shape shape;
   };
   Slab reserve(const Shape& shape);
@@ -233,7 +237,7 @@ class Tape {
   void await(const Slab& slab, Index offset, const Shape& shape, std::uint32_t ahead);
   bool awaits() const { return awaited_.expected; }
   bool lies_at(Var<T> v, const Slab& slab, Index offset) const {
-    return nodes_[v.index()].value == slab.value + offset;
+    return nodes_[v.index()].value == slab.memory.value + offset;
   }
   /// The values in the slab as one, when all have come.
   Var<T> whole(const Slab& slab, std::span<const Var<T>> parts);
@@ -244,7 +248,13 @@ class Tape {
     static_assert(std::is_trivially_destructible_v<Rule>, "a rule is never destroyed");
     Node<T>& n = nodes_[y.index()];
     constexpr bool always = requires { requires Rule::kept_always; };
-    if (always || n.grad != nullptr) n.rule = new (payloads_.allocate(sizeof(Rule)).data) Rule(rule);
+    if (!always && n.grad == nullptr) return;
+    if constexpr (std::is_empty_v<Rule>) {
+      alignas(Rule) static constexpr std::array<std::byte, sizeof(Rule)> nothing{};
+      n.rule = nothing.data();
+    } else {
+      n.rule = new (payloads_.allocate(sizeof(Rule)).data) Rule(rule);
+    }
   }
   /// A node that looks at part of the memory of `x`.
   Var<T> alias(const char* name, Var<T> x, const Shape& shape, Index offset, Index stride);
@@ -287,7 +297,7 @@ class Tape {
     const Block& block = blocks_[n.block];
     if (n.leaf != 0 || block.units != 1) [[unlikely]]
       return gradient_by_units(index);
-    if (!reached_.all(block.flag)) reached_.zero_rest(block.flag, block.gradient_of(0));
+    reached_.zero_rest(block.flag, block.gradient_of(0));
     return {n.grad, n.shape.rows(), n.shape.cols(), n.stride};
   }
   /// The same; if the second is true the memory holds anything, and every element of the view must be overwritten
@@ -330,7 +340,7 @@ class Tape {
 
   /// Names what is running, for messages. Returns what was running before.
   Place enter_place(Place place);
-  const Place& current_place() const { return places_[place_]; }
+  const Place& current_place() const { return places_.back().place; }
   /// Marks `x`, a value nobody else will read, as one whose memory addmm may take over.
   void grant(Var<T> x, std::uint32_t recorded_before);
   /// Gives the memory of `x` to its successor if it may: marks it consumed and returns true.
@@ -354,10 +364,13 @@ class Tape {
   struct Awaited {
     std::size_t index = 0;
     Shape shape;
-    T* value = nullptr;
-    T* grad = nullptr;
-    std::uint32_t block = 0;
+    Memory memory;
     bool expected = false;
+  };
+  /// A place, and the node from which on values are recorded there.
+  struct Placed {
+    Place place;
+    std::uint32_t first = 0;
   };
   struct Leaf {
     std::uint32_t node;
@@ -416,14 +429,15 @@ class Tape {
   Var<T> leaf_of(const Parameter<T>& parameter);
   Var<T> enter_empty(const Shape& shape, bool wanted);
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
-  Node<T>& push_node(const Op<T>& op, const Shape& shape);
-  /// A node with memory of its own, and one with that which was prepared for it.
-  Node<T>& push_value(const Op<T>& op, const Shape& shape, bool wants_gradient);
-  Node<T>& push_awaited(const Op<T>& op, bool wants_gradient);
-  /// Memory for a value of this shape, the gradient of which is that of a new block, the last.
-  T* add_block(const Shape& shape);
-  bool is_awaited(const Shape& shape) const {
-    return awaited_.expected && nodes_.size() == awaited_.index && shape == awaited_.shape;
+  Node<T>& push_node(const Op<T>& op, const Shape& shape, const Memory& memory, bool wants_gradient);
+  /// Memory for a value of this shape, in a block of its own.
+  Memory add_block(const Shape& shape);
+  /// Memory for the next node: what was prepared for it, or a block of its own.
+  Memory memory_for(const Shape& shape) {
+    const bool awaited = awaited_.expected && nodes_.size() == awaited_.index && shape == awaited_.shape;
+    if (!awaited) return add_block(shape);
+    awaited_.expected = false;
+    return awaited_.memory;
   }
   void keep_inputs(Node<T>& n, std::span<const Var<T>> inputs);
   void note_read(const Node<T>& n) {
@@ -453,7 +467,6 @@ class Tape {
   bool recording_;
   bool sweeping_ = false;
   std::uint32_t epoch_ = 1;
-  std::uint32_t place_ = 0;
   Arena values_, payloads_, scratch_;
   std::vector<Node<T>> nodes_;
   std::vector<Block> blocks_;
@@ -468,7 +481,7 @@ class Tape {
   std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
   Substitution* substitution_ = nullptr;   // the innermost
   Watcher<T>* watcher_ = nullptr;
-  std::vector<Place> places_;
+  std::vector<Placed> places_;  // in the order of their nodes
   std::vector<Exclusive> exclusives_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
   std::unique_ptr<Tape> inner_;

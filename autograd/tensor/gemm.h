@@ -8,6 +8,8 @@ namespace unroll::inline UNROLL_ISA {
 
 enum class Trans : bool { no, yes };
 
+constexpr Trans turned(Trans t) { return t == Trans::no ? Trans::yes : Trans::no; }
+
 /// C = op(A) op(B) + (accumulate ? C : 0) + the row `bias` if there is one, where op transposes on request. C must not
 /// overlap A or B. Every element is summed in the same order whatever the other extents are: a row of C does not depend
 /// on how many rows there are.

@@ -288,6 +288,40 @@ TEST_CASE("engine: the first value that is not finite is named with its op, laye
   CHECK_FALSE(tape.find_nonfinite());
 }
 
+TEST_CASE("engine: a formula without numbers takes no memory for its rule") {
+  Tape<double> tape;
+  const Var<double> x = tape.variable(1.0);
+  const auto growth = [&](auto&& op) {
+    const std::size_t before = tape.bytes();
+    op();
+    return tape.bytes() - before;
+  };
+  static constexpr Op<double> op{"two operands", nullptr, nullptr};
+  const std::size_t bare = growth([&] { tape.append(op, {}, std::array{x, x}); });
+  CHECK(growth([&] { Var<double>(x * x + x); }) == bare + sizeof(std::uint32_t));
+  CHECK(growth([&] { Var<double>(x * 2 + x); }) > bare);
+}
+
+TEST_CASE("engine: a value keeps the place where it was recorded") {
+  const std::string path = "net/rnn/cell/weight";
+  Tape<double> tape;
+  const Var<double> before = tape.zeros({2});
+  const Place outside = tape.enter_place({&path, 1, 0});
+  const Var<double> first = tanh(before), second = tanh(first);
+  tape.enter_place({&path, 1, 1});  // where nothing is recorded
+  tape.enter_place({&path, 1, 2});
+  const Var<double> third = tanh(second);
+  tape.enter_place(outside);
+  const Var<double> after = tanh(third);
+  CHECK(tape.place_of(before.index()) == "");
+  CHECK(tape.place_of(first.index()) == "in net/rnn/cell, step 0");
+  CHECK(tape.place_of(second.index()) == "in net/rnn/cell, step 0");
+  CHECK(tape.place_of(third.index()) == "in net/rnn/cell, step 2");
+  CHECK(tape.place_of(after.index()) == "");
+  tape.rewind();
+  CHECK(tape.place_of(tape.zeros({2}).index()) == "");
+}
+
 TEST_CASE("engine: a history is dumped as a table and as a graph") {
   Parameter<double> w(ramp({2, 2}));
   w.set_path("head/weight");
