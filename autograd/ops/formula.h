@@ -52,9 +52,9 @@ struct FormulaRule {
     Tape<T>& tape = y.tape();
     const Node<T>& n = tape.node(y.index());
     const Leaves inputs(n.inputs, leaves);
-    const View<const T> dy = gradient(y);
-    if (n.shape.size() == 1) return single_backward<E, T, leaves>(e, tape, inputs, *n.value, *dy.data);
-    const View<const T> value = n.values();
+    if (n.shape.size() == 1)
+      return single_backward<E, T, leaves>(e, tape, inputs, *n.value, *tape.gradient_data(y.index()));
+    const View<const T> value = n.values(), dy = gradient(y);
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(tape, n.shape, inputs, walks, LeafGradients::fresh);
     if (rows.vectors)

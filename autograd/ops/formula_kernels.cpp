@@ -37,7 +37,7 @@ Rows lay_out(Tape<T>& tape, const Shape& shape, std::span<const std::uint32_t> l
     flat = flat && alike && n.values().contiguous();
     if (gradients == LeafGradients::none || !tape.wanted(index)) continue;
     if (gradients == LeafGradients::added || !alike) {
-      walks[i].grad = tape.gradient_of(index).data;
+      walks[i].grad = tape.gradient_data(index);
     } else {
       const auto [d, fresh] = tape.claim_gradient(index);
       walks[i].grad = d.data;

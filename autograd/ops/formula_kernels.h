@@ -311,7 +311,7 @@ void single_backward(const E& e, Tape<T>& tape, std::span<const std::uint32_t> l
   std::array<Walk<T>, N> walks;
   for (std::size_t i = 0; i < N; ++i) {
     walks[i].value = tape.node(leaves[i]).value;
-    walks[i].grad = tape.wanted(leaves[i]) ? tape.gradient_of(leaves[i]).data : nullptr;
+    walks[i].grad = tape.wanted(leaves[i]) ? tape.gradient_data(leaves[i]) : nullptr;
     walks[i].is_vector = false;
   }
   std::array<Batch<T>, N> sums;

@@ -537,18 +537,18 @@ bool Tape<T>::reached(const Node<T>& n) const {
 }
 
 template <Real T>
-View<T> Tape<T>::gradient_by_units(std::uint32_t index) {
+T* Tape<T>::gradient_by_units(std::uint32_t index) {
   const Node<T>& n = nodes_[index];
-  T* data = n.grad;
   if (n.leaf != 0) {
     const Leaf& leaf = leaves_[n.leaf - 1];
-    data = leaf.sink->dense().data + (n.value - nodes_[leaf.node].value);
-  } else if (n.shape.size() > 0) {
+    return leaf.sink->dense().data + (n.value - nodes_[leaf.node].value);
+  }
+  if (n.shape.size() > 0) {
     const Block& block = blocks_[n.block];
     const auto [first, last] = units_of(n, block);
     for (std::uint32_t u = first; u < last; ++u) reached_.zero_rest(block.flag + u, block.gradient_of(u));
   }
-  return {data, n.shape.rows(), n.shape.cols(), n.stride};
+  return n.grad;
 }
 
 template <Real T>
@@ -733,7 +733,7 @@ template <Real T>
 Var<T> Tape<T>::lend(Tape& to, Var<T> x, bool with_gradient) {
   const Node<T> from = checked(x, "lend");
   note_read(from);
-  T* const grad = !with_gradient ? nullptr : sweeping_ ? gradient_of(x.index()).data : from.grad;
+  T* const grad = !with_gradient ? nullptr : sweeping_ ? gradient_data(x.index()) : from.grad;
   const auto block = static_cast<std::uint32_t>(to.blocks_.size());
   to.blocks_.push_back(
       {.grad = grad, .unit = from.shape.size(), .flag = to.flag_count_, .owner = to.mark(), .read = true});

@@ -294,11 +294,16 @@ class Tape {
   /// During backward: the gradient of a value, to be added to (zeroed before its first use).
   View<T> gradient_of(std::uint32_t index) {
     const Node<T>& n = nodes_[index];
+    return {gradient_data(index), n.shape.rows(), n.shape.cols(), n.stride};
+  }
+  /// The first element of that.
+  T* gradient_data(std::uint32_t index) {
+    const Node<T>& n = nodes_[index];
     const Block& block = blocks_[n.block];
     if (n.leaf != 0 || block.units != 1) [[unlikely]]
       return gradient_by_units(index);
     reached_.zero_rest(block.flag, block.gradient_of(0));
-    return {n.grad, n.shape.rows(), n.shape.cols(), n.stride};
+    return n.grad;
   }
   /// The same; if the second is true the memory holds anything, and every element of the view must be overwritten
   /// before more of it is asked for. `meanwhile`: other values whose gradients the rule adds to before it is done with
@@ -453,7 +458,7 @@ class Tape {
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
   void run_sweep(std::uint32_t last);
-  View<T> gradient_by_units(std::uint32_t index);
+  T* gradient_by_units(std::uint32_t index);
   /// Adds what is owed to the gradient of a value.
   void settle(std::uint32_t index);
   void flush(std::uint32_t index);
