@@ -102,13 +102,8 @@ template <Real T>
 Node<T>& Tape<T>::push_node(const Op<T>& op, const Shape& shape, const Memory& memory, bool wants_gradient) {
   require<TapeError>(!sweeping_, "{}: nothing can be recorded while backward runs", op.name);
   require<TapeError>(nodes_.size() < UINT32_MAX - 1, "{}: the tape is full", op.name);
-  Node<T>& n = nodes_.emplace_back();
-  n.value = memory.value;
-  n.grad = wants_gradient && recording_ ? memory.grad : nullptr;
-  n.stride = shape.cols();
-  n.shape = shape;
-  n.op = &op;
-  n.block = memory.block;
+  nodes_.emplace_back(memory.value, wants_gradient && recording_ ? memory.grad : nullptr, shape.cols(), shape, &op,
+                      /*rule=*/nullptr, /*inputs=*/nullptr, /*input_count=*/0u, memory.block);
   // Nodes move now, for the next one, and not when it comes: its shape may be that of a node.
   if (nodes_.size() == nodes_.capacity()) [[unlikely]]
     nodes_.reserve(2 * nodes_.size());
