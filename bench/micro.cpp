@@ -35,7 +35,10 @@ double time_of(const std::function<void()>& f) {
   return median(rounds);
 }
 
-double rounded(double x, double unit) { return std::round(x / unit) * unit; }
+double rounded(double x, int decimals) {
+  const double power = std::pow(10, decimals);
+  return std::round(x * power) / power;
+}
 
 }  // namespace
 
@@ -79,7 +82,7 @@ Rows bench_tape() {
       p.clear_grad();
     });
     rows.push_back(
-        {{"bench", "tape"}, {"name", name}, {"nodes", nodes}, {"ns_per_node", rounded(seconds / nodes * 1e9, 0.1)}});
+        {{"bench", "tape"}, {"name", name}, {"nodes", nodes}, {"ns_per_node", rounded(seconds / nodes * 1e9, 1)}});
   };
   constexpr int nodes = 10000;
   measure("y = y + y", nodes, [&](Tape<>& tape, int n) {
@@ -129,9 +132,9 @@ Rows bench_ops() {
     const double backward = time_of([&] { tape.backward(y, dy); });
     rows.push_back({{"bench", "op"},
                     {"name", name},
-                    {"forward_ns", rounded((forward - entering) / size * 1e9, 0.001)},
-                    {"backward_ns", rounded(backward / size * 1e9, 0.001)},
-                    {"copy_ns", rounded(copying / size * 1e9, 0.001)}});
+                    {"forward_ns", rounded((forward - entering) / size * 1e9, 3)},
+                    {"backward_ns", rounded(backward / size * 1e9, 3)},
+                    {"copy_ns", rounded(copying / size * 1e9, 3)}});
   };
   row("a + b", [](Var<> x, Var<> y) { return Var<>(x + y); });
   row("a * b", [](Var<> x, Var<> y) { return Var<>(x * y); });
@@ -197,9 +200,9 @@ Rows bench_gemm() {
                     {"n", n},
                     {"k", k},
                     {"transposed", std::string(ta == Trans::yes ? "A" : "") + (tb == Trans::yes ? "B" : "")},
-                    {"gflops", rounded(any, 0.1)},
-                    {"gflops_packed", rounded(packed, 0.1)},
-                    {"peak_share", rounded(packed / peak, 0.001)}});
+                    {"gflops", rounded(any, 1)},
+                    {"gflops_packed", rounded(packed, 1)},
+                    {"peak_share", rounded(packed / peak, 3)}});
   }
   return rows;
 }
@@ -223,12 +226,12 @@ Rows bench_compile() {
     rusage usage{};
     if (child < 0 || wait4(child, &status, 0, &usage) != child || status != 0)
       throw Error(fmt::format("bench compile: this failed: {}", command));
-    rows.push_back({{"bench", "compile"},
-                    {"name", fmt::format("unroll/{}", header)},
-                    {"seconds", rounded(static_cast<double>(usage.ru_utime.tv_sec) +
-                                            1e-6 * static_cast<double>(usage.ru_utime.tv_usec),
-                                        0.01)},
-                    {"megabytes", usage.ru_maxrss / 1024}});
+    rows.push_back(
+        {{"bench", "compile"},
+         {"name", fmt::format("unroll/{}", header)},
+         {"seconds",
+          rounded(static_cast<double>(usage.ru_utime.tv_sec) + 1e-6 * static_cast<double>(usage.ru_utime.tv_usec), 2)},
+         {"megabytes", usage.ru_maxrss / 1024}});
   }
   std::filesystem::remove_all(scratch);
   return rows;
