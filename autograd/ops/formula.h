@@ -26,7 +26,7 @@ struct FormulaRule {
     const View<T> out = result(y);
     if (out.size() == 0) return;
     std::array<Walk<T>, leaves> walks;
-    const Rows rows = lay_out<T>(y.tape(), y.shape(), inputs, walks, LeafGradients::none);
+    const Rows rows = lay_out<T>(y.tape(), n.shape, inputs, walks, LeafGradients::none);
     const FlushDenormals no_denormals;
     if (rows.vectors)
       rows_forward<true, E, T, leaves>(e, rows, walks, out);

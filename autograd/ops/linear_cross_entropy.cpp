@@ -42,8 +42,8 @@ struct RowSums {
         rest(memory.subspan(static_cast<std::size_t>((blocks + 1) * rows), static_cast<std::size_t>(rows))) {}
   /// What makes a probability of an exponential of this block, when all blocks were seen.
   T share(Index block, Index row) const {
-    return std::exp(largest.row(block)[row] - largest.row(largest.rows - 1)[row]) /
-           total[static_cast<std::size_t>(row)];
+    const T then = largest.row(block)[row], now = largest.row(largest.rows - 1)[row];
+    return (then == now ? T(1) : std::exp(then - now)) / total[static_cast<std::size_t>(row)];
   }
 };
 
@@ -119,7 +119,7 @@ struct LinearCrossEntropy {
     const T here = simd::max(x, at.count), largest = before > here ? before : here;  // NaN if here is
     known.largest.row(at.index)[row] = largest;
     known.rest[static_cast<std::size_t>(row)] += targets.loss_without_lse(x, at.first, at.count, row);
-    if (largest != before) total *= std::exp(before - largest);
+    if (total != 0 && largest != before) total *= std::exp(before - largest);
     total += exponentials(x, at.count, largest);
   }
   void forward(Var<T> y) const {
