@@ -1,41 +1,12 @@
 #include <unroll/models/tasks/dna.h>
 
-#include <fstream>
-
 #include <unroll/models/metrics/classification.h>
 #include <unroll/models/symbol_table.h>
-#include <unroll/models/tasks/genome.h>
+#include <unroll/models/tasks/dna_data.h>
 #include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
-
-/// Of a genome a window with its context; else a sequence of a class.
-struct DnaExample : GenomeWindow {
-  std::string label;   // empty: of a genome
-  std::string origin;  // the sequence that this one was made from, as an example that is no promoter
-  std::int32_t target = -1;
-
-  DnaExample(GenomeWindow window, std::string label, std::string origin = {})
-      : GenomeWindow(std::move(window)), label(std::move(label)), origin(std::move(origin)) {}
-  bool of_genome() const { return label.empty(); }
-  Index length() const { return static_cast<Index>(sequence.size()); }
-};
-
-/// A sequence that is no promoter but looks like one (Oubounyt et al. 2019, sec. 2.2): of 20 parts of a promoter 12,
-/// drawn at random, are replaced by random nucleotides; 8 stay in their places.
-std::string without_promoter(std::string sequence, Rng& rng) {
-  constexpr std::size_t parts = 20, replaced = 12;
-  std::array<std::size_t, parts> order{};
-  std::iota(order.begin(), order.end(), 0U);
-  for (std::size_t i = 0; i < replaced; ++i) {
-    std::swap(order[i], order[i + static_cast<std::size_t>(rng.below(static_cast<Index>(parts - i)))]);
-    const std::size_t last = (order[i] + 1) * sequence.size() / parts;
-    for (std::size_t t = order[i] * sequence.size() / parts; t < last; ++t)
-      sequence[t] = nucleotides[static_cast<std::size_t>(rng.below(4))];
-  }
-  return sequence;
-}
 
 struct DnaOptions {
   FitOptions fit{.epochs = 12, .batch = 32, .rate = 2e-3, .decay = 1e-2};
@@ -163,25 +134,7 @@ struct Dna {
                               *format = "lines of class,name,sequence; promoters, one on each line; or FASTA";
 
   static std::vector<DnaExample> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
-    std::vector<DnaExample> examples;
-    for (NucleotideRecord& r : read_nucleotides(files, bad)) {
-      require<FileError>(examples.empty() || examples[0].of_genome() == r.genome,
-                         "{}: a genome and sequences of classes cannot be learned together", files[0]);
-      if (r.genome) {
-        for (GenomeWindow& window : genome_windows(r.sequence, o.steps, o.context))
-          examples.push_back({{std::move(window)}, ""});
-      } else if (r.label.empty()) {
-        // The same one whenever these data are read.
-        std::uint64_t seed = 0;
-        for (const char c : r.sequence) seed = Rng::bits(seed, static_cast<std::uint64_t>(c));
-        Rng rng{seed};
-        examples.push_back({{without_promoter(r.sequence, rng)}, "other", r.sequence});
-        examples.push_back({{std::move(r.sequence)}, "promoter"});
-      } else {
-        examples.push_back({{std::move(r.sequence)}, std::move(r.label)});
-      }
-    }
-    return examples;
+    return read_dna(files, o.steps, o.context, bad);
   }
   /// Windows of a genome are held out at its end; else what has the same sequence stays together.
   static bool in_order(const std::vector<DnaExample>& examples) { return examples[0].of_genome(); }
@@ -243,23 +196,7 @@ struct Dna {
     const Index best = std::max_element(row, row + symbols.labels.size()) - row;
     return fmt::format("{} {:.4f}", symbols.labels.name(best), row[best]);
   }
-  /// Junctions: AG|GTAAGT in the middle, (C or T)12 CAG|G in the middle, or neither, in random nucleotides.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    std::ofstream out(path);
-    require<FileError>(out.good(), "{} cannot be written", path);
-    for (Index i = 0; i < count; ++i) {
-      std::string sequence(60, 'A');
-      for (char& c : sequence) c = nucleotides[static_cast<std::size_t>(rng.below(4))];
-      const Index kind = rng.below(3);
-      if (kind == 0) sequence.replace(28, 8, "AGGTAAGT");
-      if (kind == 1) {
-        for (std::size_t t = 15; t < 27; ++t) sequence[t] = rng.below(2) == 0 ? 'C' : 'T';
-        sequence.replace(27, 4, "CAGG");
-      }
-      out << fmt::format("{},made-{},{}\n", std::array{"EI", "IE", "N"}[static_cast<std::size_t>(kind)], i, sequence);
-    }
-    require<FileError>(out.good(), "{} cannot be written", path);
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_junctions(path, count, rng); }
 };
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include <unroll/models/tasks/music.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/midi.h>
-#include <unroll/models/tasks/music_request.h>
+#include <unroll/models/tasks/music_data.h>
 #include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/supervised_task.h>
 
@@ -14,11 +13,6 @@ namespace {
 
 constexpr Index notes = highest_note - lowest_note + 1;
 constexpr Index inputs = notes + 1;  // and whether it is the first step, before which nothing sounds
-
-struct Piece {
-  std::vector<Chord> steps;
-  Index length() const { return static_cast<Index>(steps.size()); }
-};
 
 struct MusicOptions {
   FitOptions fit{.epochs = 160, .batch = 8, .rate = 5e-3, .clip = 1, .decay = 1e-2, .shards = 1};
@@ -151,25 +145,7 @@ struct Music {
                                   "by commas, - for silence";
 
   static std::vector<Piece> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
-    std::vector<Piece> pieces;
-    for (const std::string& file : files) {
-      LineReader lines(file);
-      for (std::string_view line; lines.next(line);) {
-        Piece piece;
-        std::string_view wrong;
-        bool good = true;
-        for (const std::string_view step : split_line(line, ' '))
-          if (good && !parse_chord(step, piece.steps.emplace_back())) good = false, wrong = step.substr(0, 40);
-        if (!good)
-          bad.report(lines.place(), fmt::format("'{}' is no step: notes {} .. {} joined by commas, or - for silence",
-                                                printable(wrong), lowest_note, highest_note));
-        else if (piece.length() < 2)
-          bad.report(lines.place(), "a piece has at least two steps");
-        else
-          pieces.push_back(std::move(piece));
-      }
-    }
-    return pieces;
+    return read_pieces(files, bad);
   }
   static Symbols learn(const std::vector<Piece>& pieces, const Options&) {
     std::vector<double> shares(notes, 0.5);
@@ -225,33 +201,7 @@ struct Music {
     if (!out.empty()) write_midi(out, piece, {.steps_per_minute = request.tempo});
     return text_of(piece);
   }
-  /// Four voices that go round I, vi, IV, V in some key.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    std::ofstream out(path);
-    constexpr std::array<std::array<int, 4>, 4> cadence{
-        {{0, 16, 19, 24}, {-3, 12, 16, 24}, {-7, 12, 17, 21}, {-5, 11, 19, 23}}};
-    for (Index i = 0; i < count; ++i) {
-      const int tonic = 48 + static_cast<int>(rng.below(12));
-      const Index steps = 12 + rng.below(20), begin = rng.below(4);
-      std::vector<Chord> piece;
-      for (Index t = 0; t < steps; ++t) {
-        Chord& chord = piece.emplace_back();
-        for (const int interval : cadence[static_cast<std::size_t>((begin + t) % 4)]) chord.push_back(tonic + interval);
-      }
-      out << text_of(piece) << "\n";
-    }
-    out.close();
-    require<FileError>(out.good(), "{} cannot be written", path);
-  }
-
- private:
-  /// Binary rubbish is not sent to a terminal.
-  static std::string printable(std::string_view text) {
-    std::string safe(text);
-    for (char& c : safe)
-      if (c < ' ' || c > '~') c = '?';
-    return safe;
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_pieces(path, count, rng); }
 };
 
 }  // namespace

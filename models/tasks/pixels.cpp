@@ -2,22 +2,14 @@
 
 #include <fmt/ranges.h>
 
-#include <filesystem>
 #include <optional>
 
-#include <unroll/models/idx.h>
 #include <unroll/models/metrics/classification.h>
+#include <unroll/models/tasks/pixels_data.h>
 #include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
-
-struct Image {
-  std::vector<std::uint8_t> pixels;  // [rows, columns]
-  Index rows = 0, columns = 0;
-  std::int32_t target = -1;  // -1: not known
-  Index length() const { return rows; }
-};
 
 struct PixelsOptions {
   FitOptions fit{.epochs = 12, .batch = 64, .rate = 3e-3, .decay = 1e-2};
@@ -119,19 +111,6 @@ struct PixelsModel {
   }
 };
 
-/// The images of a file, without what they show.
-std::vector<Image> read_images(const std::string& file, const IdxArray& array) {
-  require<FileError>(array.extents.size() == 3 && array.stride() > 0, "{}: byte 4: images have two extents above 0",
-                     file);
-  std::vector<Image> images;
-  const auto size = static_cast<std::ptrdiff_t>(array.stride());
-  for (Index i = 0; i < array.extents[0]; ++i) {
-    const auto first = array.values.begin() + i * size;
-    images.push_back({{first, first + size}, array.extents[1], array.extents[2]});
-  }
-  return images;
-}
-
 struct Pixels {
   using Options = PixelsOptions;
   using Example = Image;
@@ -141,23 +120,7 @@ struct Pixels {
                               *format = "IDX files as those of MNIST: images, their labels (or else IMAGES.labels)";
 
   static std::vector<Image> read(const std::vector<std::string>& files, const Options&, BadLines&) {
-    std::vector<Image> all;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      std::vector<Image> images = read_images(files[i], IdxArray::read(files[i]));
-      const std::string beside = files[i] + ".labels";
-      const std::string name = i + 1 < files.size() ? files[++i] : beside;
-      require<FileError>(name != beside || std::filesystem::exists(beside),
-                         "{}: its labels are missing: --data IMAGES LABELS", files[i]);
-      const IdxArray labels = IdxArray::read(name);
-      require<FileError>(labels.extents.size() == 1, "{}: byte 3: labels have one extent", name);
-      require<FileError>(labels.values.size() == images.size(), "{}: byte 4: {} labels for {} images", name,
-                         labels.values.size(), images.size());
-      for (std::size_t k = 0; k < images.size(); ++k) {
-        images[k].target = labels.values[k];
-        all.push_back(std::move(images[k]));
-      }
-    }
-    return all;
+    return read_labelled_images(files);
   }
   /// Of the 60,000 images for training of MNIST the last 10,000, as is usual.
   static std::vector<Image> hold_out(std::vector<Image>& images, const Options&) {
@@ -188,37 +151,11 @@ struct Pixels {
   }
   /// The input is the name of a file of images.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
-    std::vector<Image> images = read_images(input, IdxArray::read(input));
+    std::vector<Image> images = read_images(input);
     for (Image& image : images) encode(image, symbols);
     return fmt::format("{}", fmt::join(likeliest_classes<Image>(model, std::span<const Image>(images)), "\n"));
   }
-  /// Strokes of four directions, crosses, and nothing but noise. The labels go to `path`.labels.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    constexpr Index side = 28, kinds = 6;
-    IdxArray images{{count, side, side}, std::vector<std::uint8_t>(static_cast<std::size_t>(count * side * side))};
-    IdxArray labels{{count}, {}};
-    for (Index i = 0; i < count; ++i) {
-      const Index kind = rng.below(kinds), half = 5 + rng.below(5);
-      const Index row = 10 + rng.below(8), column = 10 + rng.below(8);
-      labels.values.push_back(static_cast<std::uint8_t>(kind));
-      std::uint8_t* const image = images.values.data() + i * side * side;
-      for (Index p = 0; p < side * side; ++p) image[p] = static_cast<std::uint8_t>(rng.below(40));
-      const auto draw = [&](Index down, Index right) {
-        for (Index k = -half; k <= half; ++k)
-          for (const Index thick : {0, 1}) {
-            const Index r = row + k * down + (right != 0 ? thick : 0),
-                        c = column + k * right + (right != 0 ? 0 : thick);
-            image[r * side + c] = static_cast<std::uint8_t>(200 + rng.below(56));
-          }
-      };
-      if (kind == 0 || kind == 4) draw(0, 1);
-      if (kind == 1 || kind == 4) draw(1, 0);
-      if (kind == 2) draw(1, 1);
-      if (kind == 3) draw(1, -1);
-    }
-    images.write(path);
-    labels.write(path + ".labels");
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_strokes(path, count, rng); }
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <unroll/models/tasks/sentiment.h>
 
 #include <unroll/models/metrics/classification.h>
-#include <unroll/models/symbol_table.h>
 #include <unroll/models/tasks/sentiment_data.h>
 #include <unroll/models/tasks/supervised_task.h>
 
@@ -31,17 +30,6 @@ struct SentimentOptions {
     f("word-dropout", o.word_dropout, "share of words that are taken for unknown while training");
     f("ordinal", o.ordinal, "ordinal regression instead of a probability for each label");
   }
-};
-
-struct SentimentSymbols {
-  std::string target;
-  std::int32_t majority = 0;  // the most frequent label
-  SymbolTable words;
-  nlohmann::json to_json() const { return {{"target", target}, {"majority", majority}, {"words", words.to_json()}}; }
-  static SentimentSymbols from_json(const nlohmann::json& json) {
-    return {json.at("target"), json.at("majority"), SymbolTable::from_json(json.at("words"))};
-  }
-  std::span<const std::string> labels() const { return sentiment_labels(target); }
 };
 
 using Opinions = std::span<const Opinion* const>;
@@ -211,23 +199,9 @@ struct Sentiment {
   }
   static Symbols learn(const std::vector<Opinion>& opinions, const Options& o) {
     check(o);
-    SymbolCounts words, labels;
-    for (const Opinion& opinion : opinions) {
-      require<ValueError>(opinion.target == opinions[0].target, "sentiment: {} and {} cannot be learned together",
-                          opinion.target, opinions[0].target);
-      for (const std::string& word : opinion.words) ++words[word];
-      ++labels[std::to_string(opinion.label)];
-    }
-    const auto most =
-        std::max_element(labels.begin(), labels.end(), [](auto& a, auto& b) { return a.second < b.second; });
-    return {opinions[0].target, std::stoi(most->first), SymbolTable::words(words, o.min_count)};
+    return Symbols::learn(opinions, o.min_count);
   }
-  static void encode(Opinion& opinion, const Symbols& symbols) {
-    require<ValueError>(opinion.target == symbols.target, "sentiment: these data say {}, and the model {}",
-                        opinion.target, symbols.target);
-    opinion.ids.clear();
-    for (const std::string& word : opinion.words) opinion.ids.push_back(symbols.words.id(word));
-  }
+  static void encode(Opinion& opinion, const Symbols& symbols) { symbols.encode(opinion); }
 
   /// The majority is the accuracy of saying the most frequent label of the training data always.
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Opinion> opinions) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include <unroll/models/brackets.h>
 #include <unroll/models/csv.h>
@@ -58,6 +59,34 @@ std::span<const std::string> sentiment_labels(std::string_view target) {
   require<ValueError>(found != labels.end(),
                       "sentiment: the target '{}' is none of stars, recommended, sentiment5 and sentiment2", target);
   return found->second;
+}
+
+SentimentSymbols SentimentSymbols::learn(const std::vector<Opinion>& opinions, Index min_count) {
+  SymbolCounts words, labels;
+  for (const Opinion& opinion : opinions) {
+    require<ValueError>(opinion.target == opinions[0].target, "sentiment: {} and {} cannot be learned together",
+                        opinion.target, opinions[0].target);
+    for (const std::string& word : opinion.words) ++words[word];
+    ++labels[std::to_string(opinion.label)];
+  }
+  const auto most =
+      std::max_element(labels.begin(), labels.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  return {opinions[0].target, std::stoi(most->first), SymbolTable::words(words, min_count)};
+}
+
+void SentimentSymbols::encode(Opinion& opinion) const {
+  require<ValueError>(opinion.target == target, "sentiment: these data say {}, and the model {}", opinion.target,
+                      target);
+  opinion.ids.clear();
+  for (const std::string& word : opinion.words) opinion.ids.push_back(words.id(word));
+}
+
+nlohmann::json SentimentSymbols::to_json() const {
+  return {{"target", target}, {"majority", majority}, {"words", words.to_json()}};
+}
+
+SentimentSymbols SentimentSymbols::from_json(const nlohmann::json& json) {
+  return {json.at("target"), json.at("majority"), SymbolTable::from_json(json.at("words"))};
 }
 
 std::vector<std::string> opinion_words(std::string_view input) {

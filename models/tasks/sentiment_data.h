@@ -5,8 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <unroll/autograd/tensor/rng.h>
 #include <unroll/models/files.h>
+#include <unroll/models/symbol_table.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -30,6 +33,23 @@ struct Opinion {
 /// The names of a target's labels, in order: of `stars`, `recommended`, `sentiment5` (of trees whose labels are 0 .. 4)
 /// or `sentiment2` (of the same without the neutral ones). Throws ValueError for another target.
 std::span<const std::string> sentiment_labels(std::string_view target);
+
+/// The target of a model, and ids for words.
+struct SentimentSymbols {
+  std::string target;
+  std::int32_t majority = 0;  // the most frequent label
+  SymbolTable words;
+
+  /// Words that are met at least `min_count` times. Throws ValueError unless all opinions have one target.
+  static SentimentSymbols learn(const std::vector<Opinion>& opinions, Index min_count);
+  /// Sets the ids of the words. Throws ValueError for an opinion with another target.
+  void encode(Opinion& opinion) const;
+  std::span<const std::string> labels() const { return sentiment_labels(target); }
+
+  nlohmann::json to_json() const;
+  /// Throws what the JSON library throws for what to_json did not make.
+  static SentimentSymbols from_json(const nlohmann::json& json);
+};
 
 /// The columns of a table of reviews.
 struct ReviewColumns {

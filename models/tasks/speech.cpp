@@ -1,22 +1,14 @@
 #include <unroll/models/tasks/speech.h>
 
 #include <unroll/models/metrics/transcripts.h>
-#include <unroll/models/recordings.h>
 #include <unroll/models/symbol_table.h>
+#include <unroll/models/tasks/speech_data.h>
 #include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-constexpr Index bands = 40;
-
-/// What a network hears: a recording, or several of one speaker.
-struct Utterance {
-  std::string text, speaker, group;
-  std::vector<float> features;  // [frames, bands]
-  std::vector<std::int32_t> target;
-  Index length() const { return static_cast<Index>(features.size()) / bands; }
-};
+constexpr Index bands = Utterance::bands;
 
 struct SpeechOptions {
   FitOptions fit{.epochs = 20, .batch = 16, .rate = 2e-3, .decay = 1e-2};
@@ -49,18 +41,6 @@ Index least_frames(const std::string& text) {
   auto steps = static_cast<Index>(text.size());
   for (std::size_t i = 1; i < text.size(); ++i) steps += text[i] == text[i - 1] ? 1 : 0;
   return stride * steps;
-}
-
-/// Log mel energies, of mean 0 and variance 1 over all of them: loudness says nothing.
-std::vector<float> features_of(const Sound& sound) {
-  std::vector<float> x = log_mel(sound, {.bands = bands});
-  double sum = 0, squares = 0;
-  for (const float v : x) sum += static_cast<double>(v);
-  const double mean = sum / static_cast<double>(x.size());
-  for (const float v : x) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
-  const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + 1e-6);
-  for (float& v : x) v = static_cast<float>((static_cast<double>(v) - mean) * scale);
-  return x;
 }
 
 /// Label 0 is the blank.
@@ -152,11 +132,8 @@ struct Speech {
     require<ValueError>(o.joins >= 0 && o.joins <= 100, "speech: --joins {} is not in 0 .. 100", o.joins);
     require<ValueError>(o.hidden > 0, "speech: --hidden {} is not positive", o.hidden);
     require<ValueError>(o.warp >= 0 && o.warp <= 0.5, "speech: --warp {} is not in 0 .. 0.5", o.warp);
-    auto speakers = read_recordings(files, 2 * 0.01 * stride, bad);
-    std::vector<Utterance> utterances;
     Rng rng{static_cast<std::uint64_t>(o.fit.seed)};
-    for (auto& [speaker, recordings] : speakers) add_utterances(recordings, o, rng, utterances);
-    return utterances;
+    return read_utterances(files, 2 * 0.01 * stride, {.digits = o.digits, .joins = o.joins}, rng, bad);
   }
   static Symbols learn(const std::vector<Utterance>& utterances, const Options&) {
     SymbolCounts labels;
@@ -198,71 +175,17 @@ struct Speech {
   }
   /// The input is the name of a WAV file, or of a folder or an archive of such.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
-    std::vector<Utterance> utterances;
-    std::vector<std::string> names;
-    for_each_wav(input, [&](const std::string& path, const std::string& content) {
-      Utterance u;
-      try {
-        u.features = features_of(decode_sound(content));
-      } catch (const ValueError& error) { throw FileError(fmt::format("{}: {}", path, error.what())); }
-      names.push_back(path);
-      utterances.push_back(std::move(u));
-    });
-    require<FileError>(!utterances.empty(), "{}: there is no WAV file", input);
+    const std::vector<Utterance> utterances = read_sounds(input);
     const std::vector<std::string> said = transcripts(model, symbols, utterances);
     if (said.size() == 1) return said[0];
     std::string text;
-    for (std::size_t i = 0; i < said.size(); ++i) text += fmt::format("{}{} {}", i == 0 ? "" : "\n", names[i], said[i]);
+    for (std::size_t i = 0; i < said.size(); ++i)
+      text += fmt::format("{}{} {}", i == 0 ? "" : "\n", utterances[i].name, said[i]);
     return text;
   }
-  /// Whistles: each digit is a glide from a pitch of its own, up or down.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    std::filesystem::create_directories(path);
-    for (Index i = 0; i < count; ++i) {
-      const Index digit = i % 10, speaker = i / 10 % 2;
-      const double from = (speaker == 0 ? 1 : 1.05) * (400 + 200 * static_cast<double>(digit % 5));
-      const double seconds = rng.uniform(0.2, 0.3), to = digit < 5 ? 1.6 * from : from / 1.6;
-      Sound sound;
-      double phase = 0;
-      for (Index t = 0; t < static_cast<Index>(8000 * seconds); ++t) {
-        const double share = static_cast<double>(t) / (8000 * seconds);
-        phase += 2 * std::numbers::pi * (from + share * (to - from)) / 8000;
-        const double loud = std::sin(std::numbers::pi * share);
-        sound.samples.push_back(static_cast<float>(0.5 * loud * std::sin(phase) + 0.002 * rng.normal()));
-      }
-      write_wav(fmt::format("{}/{}_{}_{}.wav", path, digit, speaker == 0 ? "ann" : "bob", i / 20), sound);
-    }
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_whistles(path, count, rng); }
 
  private:
-  /// Each recording of a speaker on its own, and in strings with others of its block.
-  static void add_utterances(std::vector<Recording>& recordings, const Options& o, Rng& rng,
-                             std::vector<Utterance>& to) {
-    const auto add = [&](std::span<const Recording* const> parts, std::size_t block) {
-      Utterance u;
-      u.speaker = parts[0]->speaker;
-      u.group = fmt::format("{} {}", parts[0]->speaker, block);
-      for (const Recording* part : parts) u.text += part->text;
-      u.features = features_of(join(parts, rng));
-      to.push_back(std::move(u));
-    };
-    shuffle(recordings, rng);
-    const auto size = static_cast<std::size_t>(o.digits > 1 ? 3 * o.digits : 1);
-    for (std::size_t first = 0; first < recordings.size(); first += size) {
-      std::vector<const Recording*> block;
-      for (std::size_t i = first; i < std::min(first + size, recordings.size()); ++i) block.push_back(&recordings[i]);
-      for (const Recording*& r : block) add({&r, 1}, first);
-      for (Index k = 0; o.digits > 1 && k < o.joins; ++k) {
-        shuffle(block, rng);
-        for (std::size_t at = 0; at + 1 < block.size();) {
-          const auto many = static_cast<std::size_t>(2 + rng.below(o.digits - 1));
-          const std::size_t parts = std::min(many, block.size() - at);
-          add(std::span<const Recording* const>(block).subspan(at, parts), first);
-          at += parts;
-        }
-      }
-    }
-  }
   static std::vector<std::string> transcripts(const Model& model, const Symbols& symbols,
                                               std::span<const Utterance> utterances) {
     std::vector<std::string> texts(utterances.size());

@@ -1,7 +1,5 @@
 #include <unroll/models/tasks/translate.h>
 
-#include <fstream>
-
 #include <unroll/layers/attention/additive_attention.h>
 #include <unroll/layers/attention_decoder.h>
 #include <unroll/layers/bridge.h>
@@ -10,19 +8,13 @@
 #include <unroll/layers/tied_embedding.h>
 #include <unroll/models/metrics/translation.h>
 #include <unroll/models/parallel_text.h>
-#include <unroll/models/subwords.h>
 #include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/translate_data.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-struct Sentences {
-  std::string source, target;
-  std::vector<Subwords::Piece> pieces;               // of the source
-  std::vector<std::int32_t> source_ids, target_ids;  // the source with the end symbol, so that there is always one
-  Index length() const { return static_cast<Index>(source_ids.size() + target_ids.size()); }
-};
-using Batch = std::span<const Sentences* const>;
+using Batch = std::span<const TranslatedSentence* const>;
 
 struct TranslateOptions {
   FitOptions fit{.epochs = 14, .batch = 64, .rate = 2e-3, .clip = 2};
@@ -42,17 +34,6 @@ struct TranslateOptions {
     f("lower", o.lower, "everything in lower case");
     f("beam", o.beam, "hypotheses that are kept open");
     f("length-penalty", o.length_penalty, "0: hypotheses by log probability, 1: nearly by that of a symbol");
-  }
-};
-
-struct TranslateSymbols {
-  Subwords source, target;
-  bool lower = false;
-  nlohmann::json to_json() const {
-    return {{"source", source.to_json()}, {"target", target.to_json()}, {"lower", lower}};
-  }
-  static TranslateSymbols from_json(const nlohmann::json& json) {
-    return {Subwords::from_json(json.at("source")), Subwords::from_json(json.at("target")), json.at("lower")};
   }
 };
 
@@ -87,7 +68,7 @@ struct TranslateModel {
   };
   Read read(Tape<>& tape, Batch batch) const {
     std::vector<std::vector<std::int32_t>> ids;
-    for (const Sentences* s : batch) ids.push_back(s->source_ids);
+    for (const TranslatedSentence* s : batch) ids.push_back(s->source_ids);
     const Tokens tokens = Tokens::batch(ids);
     const auto [hs, last] = encoder(dropout(source(tape, tokens), dropout_rate), tokens.lengths);
     const AttentionMemory<> memory = decoder.remember(dropout(hs, dropout_rate), tokens.lengths);
@@ -95,7 +76,7 @@ struct TranslateModel {
   }
   Var<> loss(Tape<>& tape, Batch batch) const {
     std::vector<std::vector<std::int32_t>> inputs, targets;
-    for (const Sentences* s : batch) {
+    for (const TranslatedSentence* s : batch) {
       inputs.push_back(s->target_ids), targets.push_back(s->target_ids);
       inputs.back().insert(inputs.back().begin(), Subwords::end);
       targets.back().push_back(Subwords::end);
@@ -136,7 +117,7 @@ struct TranslateModel {
 };
 
 /// The text of a hypothesis. A symbol that nobody knows is that of the source which it attended to most.
-std::string text_of(const Hypothesis& hypothesis, const Sentences& sentence, const Subwords& symbols) {
+std::string text_of(const Hypothesis& hypothesis, const TranslatedSentence& sentence, const Subwords& symbols) {
   const std::string unknown = symbols.name(Subwords::unknown);
   std::vector<std::string> words, from;
   for (const std::int32_t id : hypothesis.tokens) words.push_back(symbols.name(id));
@@ -148,7 +129,7 @@ std::string text_of(const Hypothesis& hypothesis, const Sentences& sentence, con
 }
 
 std::vector<std::string> translations(const TranslateModel& model, const TranslateSymbols& symbols,
-                                      std::span<const Sentences> sentences, Index beam) {
+                                      std::span<const TranslatedSentence> sentences, Index beam) {
   std::vector<std::string> texts(sentences.size());
   for_batches(sentences, 64, [&](Tape<>& tape, Batch batch) {
     const std::vector<Hypothesis> found = model.translate(tape, batch, beam);
@@ -160,7 +141,7 @@ std::vector<std::string> translations(const TranslateModel& model, const Transla
 
 struct Translate {
   using Options = TranslateOptions;
-  using Example = Sentences;
+  using Example = TranslatedSentence;
   using Symbols = TranslateSymbols;
   using Model = TranslateModel;
   static constexpr const char *name = "translate", *what = "a sentence in another language",
@@ -168,42 +149,23 @@ struct Translate {
                                   "two text files whose lines correspond, SOURCE TARGET, or one with "
                                   "SOURCE<TAB>TARGET in each line";
 
-  static std::vector<Sentences> read(const std::vector<std::string>& files, const Options& options, BadLines& bad) {
-    std::vector<Sentences> all;
-    for (SentencePair& pair : read_parallel_text(files, bad)) {
-      if (options.lower) pair = {lower_case(pair.source), lower_case(pair.target)};
-      all.push_back({std::move(pair.source), std::move(pair.target), {}, {}, {}});
-    }
-    return all;
+  static std::vector<TranslatedSentence> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
+    return read_translations(files, o.lower, bad);
   }
-  static std::string group(const Sentences& s) { return s.source; }
-  static Symbols learn(const std::vector<Sentences>& all, const Options& options) {
-    require<ValueError>(options.merges >= 0, "train: --merges {} is negative", options.merges);
-    SymbolCounts sources, targets;
-    for (const Sentences& s : all) {
-      for (const std::string& token : split_tokens(s.source)) ++sources[token];
-      for (const std::string& token : split_tokens(s.target)) ++targets[token];
-    }
-    const auto symbols = [&](const SymbolCounts& tokens) {
-      return options.merges > 0 ? Subwords::learn(tokens, options.merges) : Subwords::words(tokens);
-    };
-    return {symbols(sources), symbols(targets), options.lower};
+  static std::string group(const TranslatedSentence& s) { return s.source; }
+  static Symbols learn(const std::vector<TranslatedSentence>& all, const Options& o) {
+    require<ValueError>(o.merges >= 0, "train: --merges {} is negative", o.merges);
+    return Symbols::learn(all, o.merges, o.lower);
   }
-  static void encode(Sentences& s, const Symbols& symbols) {
-    s.pieces = symbols.source.split(s.source);
-    s.source_ids.clear();
-    for (const Subwords::Piece& piece : s.pieces) s.source_ids.push_back(piece.id);
-    s.source_ids.push_back(Subwords::end);
-    s.target_ids = symbols.target.ids(s.target);
-  }
+  static void encode(TranslatedSentence& s, const Symbols& symbols) { symbols.encode(s); }
 
   /// A sentence with several translations is translated once. `bleu` compares it with each of them, `bleu_any` with all
   /// at once.
-  static Validation score(const Model& model, const Symbols& symbols, std::span<const Sentences> sentences,
+  static Validation score(const Model& model, const Symbols& symbols, std::span<const TranslatedSentence> sentences,
                           Index beam) {
     std::map<std::string, std::vector<std::string>> references;
-    std::vector<Sentences> distinct;
-    for (const Sentences& s : sentences) {
+    std::vector<TranslatedSentence> distinct;
+    for (const TranslatedSentence& s : sentences) {
       std::vector<std::string>& of_source = references[s.source];
       if (of_source.empty()) distinct.push_back(s);
       of_source.push_back(s.target);
@@ -219,54 +181,26 @@ struct Translate {
     const double bleu = each.score().score;
     return {bleu, {{"bleu", bleu}, {"bleu_any", any.score().score}, {"chrf", chrf.score()}}};
   }
-  static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Sentences> sentences) {
+  static Validation evaluate(const Model& model, const Symbols& symbols,
+                             std::span<const TranslatedSentence> sentences) {
     return score(model, symbols, sentences, model.beam);
   }
   /// Greedily, of a thousand examples at most.
-  static Validation validate(const Model& model, const Symbols& symbols, std::span<const Sentences> sentences) {
+  static Validation validate(const Model& model, const Symbols& symbols,
+                             std::span<const TranslatedSentence> sentences) {
     constexpr std::size_t most = 1000;
-    std::vector<Sentences> some;
+    std::vector<TranslatedSentence> some;
     for (std::size_t i = 0; i < std::min(most, sentences.size()); ++i)
       some.push_back(sentences[i * sentences.size() / std::min(most, sentences.size())]);
     return score(model, symbols, some, 1);
   }
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
-    std::vector<Sentences> one(1);
+    std::vector<TranslatedSentence> one(1);
     one[0].source = symbols.lower ? lower_case(input) : input;
     encode(one[0], symbols);
     return translations(model, symbols, one, model.beam)[0];
   }
-
-  /// A toy language: of each clause of another one the words in reverse, word by word, and names as they are.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    std::ofstream out(path);
-    require<FileError>(out.good(), "{} cannot be written", path);
-    static constexpr std::array onsets{"b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t"};
-    static constexpr std::array vowels{"a", "e", "i", "o", "u"};
-    const auto syllable = [&](Index k) {
-      return std::string(onsets[static_cast<std::size_t>(k % 12)]) + vowels[static_cast<std::size_t>(k / 12 % 5)];
-    };
-    const auto name = [&] {
-      std::string made = syllable(rng.below(60)) + syllable(rng.below(60)) + syllable(rng.below(60)) + "x";
-      made[0] = static_cast<char>(made[0] - 'a' + 'A');
-      return made;
-    };
-    for (Index i = 0; i < count; ++i) {
-      std::string source, target;
-      for (Index clauses = 1 + rng.below(2); clauses > 0; --clauses) {
-        std::string from, to;
-        for (Index words = 2 + rng.below(4); words > 0; --words) {
-          const Index word = rng.below(40);
-          const std::string copied = word < 3 ? name() : "";
-          from += (from.empty() ? "" : " ") + (word < 3 ? copied : syllable(word) + "n");
-          to = (word < 3 ? copied : syllable(word + 17) + syllable(word)) + (to.empty() ? "" : " ") + to;
-        }
-        source += from + (clauses > 1 ? ", " : "."), target += to + (clauses > 1 ? ", " : ".");
-      }
-      out << source << '\t' << target << '\n';
-    }
-    require<FileError>(out.good(), "{} cannot be written", path);
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_translations(path, count, rng); }
 };
 
 }  // namespace

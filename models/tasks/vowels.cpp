@@ -1,24 +1,14 @@
 #include <unroll/models/tasks/vowels.h>
 
-#include <charconv>
-#include <filesystem>
-#include <fstream>
-
 #include <unroll/models/metrics/classification.h>
 #include <unroll/models/symbol_table.h>
 #include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/vowels_data.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-constexpr Index coefficients = 12;
-
-struct Vowel {
-  std::string label;
-  std::vector<float> cepstra;  // [frames, coefficients]
-  std::int32_t target = 0;
-  Index length() const { return static_cast<Index>(cepstra.size()) / coefficients; }
-};
+constexpr Index coefficients = Vowel::coefficients;
 
 struct VowelsOptions {
   FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2};
@@ -76,68 +66,6 @@ struct VowelsModel {
   static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
 };
 
-/// The numbers of a line, between blanks; nothing if there is anything else.
-template <class T>
-std::vector<T> numbers(std::string_view line) {
-  std::vector<T> values;
-  for (const std::string_view part : split_line(line, ' ')) {
-    if (part.empty()) continue;
-    T value{};
-    const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
-    if (error != std::errc() || end != part.end()) return {};
-    values.push_back(value);
-  }
-  return values;
-}
-
-/// The utterances of a file. After each stands an empty line, or a frame of ones. One of malformed lines alone has no
-/// frames.
-std::vector<Vowel> read_utterances(const std::string& file, BadLines& bad) {
-  std::vector<Vowel> vowels;
-  LineReader lines(file);
-  bool inside = false;
-  for (std::string_view line; lines.next(line);) {
-    const std::vector<float> frame = numbers<float>(line);
-    const auto all = [&](auto condition) { return std::all_of(frame.begin(), frame.end(), condition); };
-    const bool good = frame.size() == coefficients && all([](float v) { return std::abs(v) < 1e6F; });
-    if (line.find_first_not_of(" \t") == std::string_view::npos || (good && all([](float v) { return v == 1; }))) {
-      inside = false;
-      continue;
-    }
-    if (!inside) vowels.emplace_back();
-    inside = true;
-    if (good)
-      vowels.back().cepstra.insert(vowels.back().cepstra.end(), frame.begin(), frame.end());
-    else
-      bad.report(lines.place(), fmt::format("{} numbers are expected", coefficients));
-  }
-  return vowels;
-}
-
-/// How many utterances of each speaker a file holds, one speaker after the other.
-std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Index block) {
-  const std::filesystem::path path(file);
-  const std::string sizes = (path.parent_path() / ("size_" + path.filename().string())).string();
-  std::vector<Index> blocks;
-  if (!std::filesystem::exists(sizes)) {
-    require<FileError>(utterances % block == 0, "{}: {} utterances are no blocks of {}, and there is no file {}", file,
-                       utterances, block, sizes);
-    blocks.assign(static_cast<std::size_t>(utterances / block), block);
-    return blocks;
-  }
-  LineReader lines(sizes);
-  for (std::string_view line; lines.next(line);) {
-    const std::vector<Index> row = numbers<Index>(line);
-    const bool good = std::all_of(row.begin(), row.end(), [](Index n) { return n > 0 && n < 1 << 24; });
-    require<FileError>(good && (!row.empty() || line.empty()), "{}: the utterances of each speaker are expected",
-                       lines.place());
-    blocks.insert(blocks.end(), row.begin(), row.end());
-  }
-  const Index sum = std::accumulate(blocks.begin(), blocks.end(), Index{0});
-  require<FileError>(sum == utterances, "{}: there are {} utterances, where {} says {}", file, utterances, sizes, sum);
-  return blocks;
-}
-
 struct Vowels {
   using Options = VowelsOptions;
   using Example = Vowel;
@@ -152,18 +80,7 @@ struct Vowels {
     require<ValueError>(o.block > 0, "vowels: --block {} is not positive", o.block);
     require<ValueError>(o.hidden > 0, "vowels: --hidden {} is not positive", o.hidden);
     require<ValueError>(o.jitter >= 0 && o.jitter <= 100, "vowels: --jitter {} is not in 0 .. 100", o.jitter);
-    std::vector<Vowel> all;
-    for (const std::string& file : files) {
-      std::vector<Vowel> vowels = read_utterances(file, bad);
-      auto vowel = vowels.begin();
-      const std::vector<Index> blocks = speaker_blocks(file, static_cast<Index>(vowels.size()), o.block);
-      for (std::size_t speaker = 0; speaker < blocks.size(); ++speaker)
-        for (Index i = 0; i < blocks[speaker]; ++i, ++vowel) {
-          vowel->label = std::to_string(speaker + 1);
-          if (vowel->length() > 0) all.push_back(std::move(*vowel));
-        }
-    }
-    return all;
+    return read_labelled_vowels(files, o.block, bad);
   }
   static Symbols learn(const std::vector<Vowel>& vowels, const Options&) {
     SymbolCounts labels;
@@ -187,33 +104,13 @@ struct Vowels {
   /// The input is the name of a file of utterances; the answer a speaker for each.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
     BadLines bad;
-    const std::vector<Vowel> vowels = read_utterances(input, bad);
+    const std::vector<Vowel> vowels = read_vowels(input, bad);
     std::string text;
     for (const std::int32_t speaker : likeliest_classes<Vowel>(model, vowels))
       text += (text.empty() ? "" : "\n") + symbols.labels.name(speaker);
     return text;
   }
-  /// Three speakers, whose cepstra move between two points of their own.
-  static void synthesize(const std::string& path, Index count, Rng& rng) {
-    std::ofstream out(path);
-    const std::filesystem::path file(path);
-    std::ofstream sizes(file.parent_path() / ("size_" + file.filename().string()));
-    for (Index speaker = 0; speaker < 3; ++speaker) {
-      const Index utterances = (count + speaker) / 3;
-      if (utterances > 0) sizes << utterances << " ";
-      for (Index i = 0; i < utterances; ++i, out << "\n") {
-        const Index frames = 7 + rng.below(20);
-        for (Index t = 0; t < frames; ++t, out << "\n")
-          for (Index k = 0; k < coefficients; ++k) {
-            const double share = static_cast<double>(t) / static_cast<double>(frames);
-            const double centre = std::cos(static_cast<double>((k + 1) * (speaker + 1)) + share);
-            out << fmt::format("{:.6f} ", 0.5 * centre + 0.3 * rng.normal());
-          }
-      }
-    }
-    sizes << "\n";
-    require<FileError>(out.good() && sizes.good(), "{} cannot be written", path);
-  }
+  static void synthesize(const std::string& path, Index count, Rng& rng) { write_vowels(path, count, rng); }
 };
 
 }  // namespace
