@@ -185,10 +185,15 @@ struct Left {
   Parts rows;
 };
 
+/// What pack_tiles copies at once, and leaves between tiles, which one piece may be too much for.
+constexpr Index piece = 8;
+template <Real T>
+constexpr Index between_tiles = std::max(lanes<T>, piece);
+
 /// Elements from one tile of `rows` to the next in what pack_tiles makes.
 template <Real T>
 Index tile_size(Index rows, Index depth) {
-  return rows * depth + lanes<T>;
+  return rows * depth + between_tiles<T>;
 }
 
 /// All rows of one panel over one stretch of the depth.
@@ -266,35 +271,47 @@ void pack(Trans tb, View<const T> b, Index first, Index cols, Index k, Index dep
 }
 
 /// Rows k .. k + depth of `from`, columns m and on: of each, the elements of a tile go side by side into that tile's
-/// part of `to`. Whole pieces are written: what is too much is overwritten by the next row, or lies between the tiles.
-template <Real T, class A>
-void pack_tiles(const A& from, Index k, Index depth, Index m, Index cols, const Parts& rows, T* to) {
-  constexpr Index at_once = 16;  // rows that stay in the first-level cache while the tiles go by
-  constexpr Index piece = std::min<Index>(lanes<T>, 8);
-  for (Index first = 0; first < depth; first += at_once) {
-    const Index last = std::min(first + at_once, depth);
+/// part of `to`, in whole pieces: what is too much is overwritten by the next row, or lies between the tiles.
+template <int pieces, Real T, class A>
+void deal_out(const A& from, Index k, Index depth, Index m, Index cols, const Parts& rows, T* to) {
+  constexpr Index written = pieces * piece;
+  // Tiles of one height; the last of all have no room for whole pieces.
+  struct Alike {
+    Index count, whole, here, apart;
+  };
+  const auto alike = [&](Index count, Index here, Index first) {
+    const Index room = cols - first - written;
+    return Alike{count, room < 0 ? 0 : std::min(count, room / here + 1), here, tile_size<T>(here, depth)};
+  };
+  const Index longer = rows.least + 1;
+  const std::array<Alike, 2> heights{alike(rows.longer, longer, 0),
+                                     alike(rows.count - rows.longer, rows.least, rows.longer * longer)};
+  for (Index d = 0; d < depth; ++d) {
+    const T* at = from.row(k + d) + m;
     T* tile = to;
-    for (Index i = 0, r = 0; i < rows.count; ++i) {
-      const Index here = rows[i], written = (here + piece - 1) / piece * piece;
-      for (Index d = first; d < last; ++d) {
-        const T* const row = from.row(k + d) + m + r;
-        T* const side = tile + d * here;
-        if (r + written <= cols)
-          for (Index j = 0; j < written; j += piece) std::memcpy(side + j, row + j, piece * sizeof(T));
-        else
-          std::copy_n(row, here, side);
-      }
-      r += here;
-      tile += tile_size<T>(here, depth);
+    for (const auto& [count, whole, here, apart] : heights) {
+      T* side = tile + d * here;
+      Index i = 0;
+      for (; i < whole; ++i, at += here, side += apart) std::memcpy(side, at, written * sizeof(T));
+      for (; i < count; ++i, at += here, side += apart) std::copy_n(at, here, side);
+      tile += count * apart;
     }
   }
+}
+template <Real T, class A>
+void pack_tiles(const A& from, Index k, Index depth, Index m, Index cols, const Parts& rows, T* to) {
+  static_assert(most_rows <= 2 * piece);
+  if (rows[0] <= piece)
+    deal_out<1, T>(from, k, depth, m, cols, rows, to);
+  else
+    deal_out<2, T>(from, k, depth, m, cols, rows, to);
 }
 
 /// Rows m .. m + count of A^T over a stretch of the depth, in tiles that stay until the next call in this thread.
 template <Real T, class A>
 Left<T> in_tiles(const A& a, Index m, Index k, Index depth, const Parts& rows, Index count) {
   static thread_local std::vector<T> memory;
-  const auto needed = static_cast<std::size_t>(count * depth + rows.count * lanes<T>);
+  const auto needed = static_cast<std::size_t>(count * depth + rows.count * between_tiles<T>);
   if (memory.size() < needed) memory.resize(needed);
   pack_tiles<T>(a, k, depth, m, count, rows, memory.data());
   return {memory.data(), 0, true, rows};
