@@ -121,7 +121,9 @@ struct CheckedCell {
 
 template <class Make>
 CheckedCell checked_cell(const Make& make, Index first_in, Index width) {
-  using Layer = Recurrent<std::invoke_result_t<const Make&, Index, Index, Rng&>>;
+  using Made = std::invoke_result_t<const Make&, Index, Index, Rng&>;
+  static_assert(!FloatCell<Made>, "check_cell: differences need a cell of double: return C<double>(in, width, rng)");
+  using Layer = Recurrent<Made>;
   using Both = Bidirectional<Layer>;
   const auto one = [make, width](Index in, Rng& rng) { return Layer(make(in, width, rng)); };
   const auto both = [one](Index in, Rng& rng) {
@@ -178,9 +180,9 @@ GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
 }
 
 /// The same for a cell that is built from (in, width, rng): check_cell<MGUCell>({.in = 3, .width = 4}).
-template <template <Real> class C, Real T = double>
+template <template <Real> class C>
 GradientReport check_cell(const CellCheckOptions& options = {}) {
-  return check_cell([](Index in, Index width, Rng& rng) { return C<T>(in, width, rng); }, options);
+  return check_cell([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
 }
 
 /// check_cell, and again over 1, 2 and 7 steps, of 1 row and of 5, and with a learned initial state.
@@ -190,6 +192,10 @@ GradientReport check_cell_on_grid(Make make, const CellCheckOptions& options = {
   const auto learned = [make](Index in, Index width, Rng& rng) { return LearnedInitial(make(in, width, rng)); };
   return detail::check_grid(detail::checked_cell(make, options.in, options.width),
                             detail::checked_cell(learned, options.in, options.width), options);
+}
+template <template <Real> class C>
+GradientReport check_cell_on_grid(const CellCheckOptions& options = {}) {
+  return check_cell_on_grid([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -12,9 +12,11 @@ namespace unroll::inline UNROLL_ISA {
 /// so that all of a window is computed with the weights of the moment.
 ///
 ///   Tbptt tbptt(model.rnn, {.k1 = 20, .k2 = 60});
+///   const auto inputs = [&](Index first, Index last) { return model.embed(tape, tokens_of(first, last)); };
 ///   for (Index t = 0; t < steps; t += 20) {
-///     auto hs = tbptt.advance(tape, [&](Index first, Index last) { return model.embed(tape, text.part(first, last));
-///     }); tape.backward(cross_entropy(model.head(hs), targets.part(t, t + 20))); adam.step();
+///     const Var<> hs = tbptt.advance(tape, inputs);
+///     tape.backward(cross_entropy(model.head(hs), targets_of(t, t + 20)));
+///     adam.step();
 ///   }
 template <class L>
 class Tbptt {

@@ -584,6 +584,26 @@ template <class A, class B>
 auto operator/(const A& a, const B& b) {
   return apply(rules::Div{}, a, b);
 }
+
+/// A Var and an array that is on no tape, on whichever side.
+template <class A, class B>
+concept OperandAndArray = (Operand<A> && !Operand<B> && requires(const B& b) { b.shape(), b.dimension(); }) ||
+                          (Operand<B> && !Operand<A> && requires(const A& a) { a.shape(), a.dimension(); });
+
+// Without these, xtensor's operators would be taken.
+template <class A, class B>
+  requires OperandAndArray<std::remove_cvref_t<A>, std::remove_cvref_t<B>>
+void operator+(A&& a, B&& b) = delete;  // enter the array first: tape.constant(array)
+template <class A, class B>
+  requires OperandAndArray<std::remove_cvref_t<A>, std::remove_cvref_t<B>>
+void operator-(A&& a, B&& b) = delete;  // enter the array first: tape.constant(array)
+template <class A, class B>
+  requires OperandAndArray<std::remove_cvref_t<A>, std::remove_cvref_t<B>>
+void operator*(A&& a, B&& b) = delete;  // enter the array first: tape.constant(array)
+template <class A, class B>
+  requires OperandAndArray<std::remove_cvref_t<A>, std::remove_cvref_t<B>>
+void operator/(A&& a, B&& b) = delete;  // enter the array first: tape.constant(array)
+
 /// The larger of two, NaN if either is; where they are equal each gets half of the gradient
 template <class A, class B>
   requires Operands<A, B>

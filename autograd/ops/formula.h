@@ -151,15 +151,57 @@ concept Operand = Formula<X> || detail::is_handle<X>;
 template <class X>
 concept Numeric = std::is_arithmetic_v<X>;
 
+namespace detail {
+
+template <class D, class V, std::size_t n>
+concept Adjoints = (n == 1 && std::convertible_to<D, V>) || (n > 1 && std::convertible_to<D, std::array<V, n>>);
+
+/// f(x...) and f(dy, x..., y) of registers or scalars, of n operands.
+template <class F, class V, std::size_t... i>
+struct RuleOf {
+  template <std::size_t>
+  using Same = V;
+
+  static constexpr bool complete = requires(const F& f, V v, Same<i>... x) {
+    { F::name } -> std::convertible_to<std::string>;
+    { f.forward(x...) } -> std::convertible_to<V>;
+    { f.backward(v, x..., v) } -> Adjoints<V, sizeof...(i)>;
+  };
+  static V forward(const F& f, Same<i>... x) { return f.forward(x...); }
+  static auto backward(const F& f, V dy, Same<i>... x, V y) { return f.backward(dy, x..., y); }
+};
+
+template <auto>
+struct Instantiated {};
+
+template <class F, Real T, std::size_t... i>
+constexpr void check_rule(std::index_sequence<i...>) {
+  static_assert(
+      RuleOf<F, T, i...>::complete,
+      "apply: a rule has a name, forward(x...), and backward(dy, x..., y), which returns the adjoint of x, or "
+      "of several operands a std::array of theirs");
+#ifdef __AVX512F__
+  // Here a comparison of registers converts to bool: a rule that branches would compile, and give each lane the branch
+  // of all. Registers of SSE2 refuse, as those of any other machine do: such a rule takes math::select, max or min.
+  using Narrow = RuleOf<F, xsimd::batch<T, xsimd::sse2>, i...>;
+  [[maybe_unused]] Instantiated<&Narrow::forward> forward;
+  [[maybe_unused]] Instantiated<&Narrow::backward> backward;
+#endif
+}
+
+}  // namespace detail
+
 /// A formula of a rule and its operands.
 template <class F, Operand A>
 auto apply(F f, const A& a) {
+  detail::check_rule<F, typename A::scalar>(std::make_index_sequence<1>());
   using X = decltype(detail::operand(a));
   return detail::Unary<F, X>(f, detail::operand(a));
 }
 template <class F, Operand A, Operand B>
 auto apply(F f, const A& a, const B& b) {
   static_assert(std::same_as<typename A::scalar, typename B::scalar>, "float and double do not mix");
+  detail::check_rule<F, typename A::scalar>(std::make_index_sequence<2>());
   return detail::Binary<F, decltype(detail::operand(a)), decltype(detail::operand(b))>(f, detail::operand(a),
                                                                                        detail::operand(b));
 }
@@ -175,6 +217,7 @@ auto apply(F f, N n, const B& b) {
 }
 template <class F, Operand A, Operand B, Operand C>
 auto apply(F f, const A& a, const B& b, const C& c) {
+  detail::check_rule<F, typename A::scalar>(std::make_index_sequence<3>());
   return detail::Ternary<F, decltype(detail::operand(a)), decltype(detail::operand(b)), decltype(detail::operand(c))>(
       f, detail::operand(a), detail::operand(b), detail::operand(c));
 }

@@ -20,13 +20,12 @@ using Floats = xsimd::batch<float, A>;
 template <class A>
 [[gnu::always_inline]] inline Floats<A> scale(const Floats<A>& y, const Floats<A>& n) {
 #ifdef __AVX512F__
-  return _mm512_maskz_scalef_ps(0xffff, y, n);  // the plain one warns in g++ 12
-#else
+  if constexpr (sizeof(y) == 64) return _mm512_maskz_scalef_ps(0xffff, y, n);  // the plain one warns in g++ 12
+#endif
   // In two factors: one alone would leave the range of exponents.
   const auto k = xsimd::to_int(n), half = k >> 1;
   const auto power = [](const auto& e) { return xsimd::bitwise_cast<Floats<A> >((e + 127) << 23); };
   return y * power(half) * power(k - half);
-#endif
 }
 
 /// e^x = 2^n (1 + q) with whole n and 1 + q between the roots of 1/2 and 2. `power` is 2^n for n between -127 (0) and

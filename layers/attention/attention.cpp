@@ -33,6 +33,14 @@ AttentionMemory<T> AttentionMemory<T>::select(std::span<const Index> rows) const
   return {k, shared ? k : select_rows(values, rows), chosen};
 }
 
+template <Real T>
+AttentionMemory<T> repeat_rows(const AttentionMemory<T>& memory, Index count) {
+  memory.keys.tape().template require<ValueError>(count > 0, "repeat_rows: {} times", count);
+  std::vector<Index> rows(static_cast<std::size_t>(memory.batch() * count));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<Index>(i) / count;
+  return memory.select(rows);
+}
+
 namespace detail {
 
 /// The first two axes exchanged, one of which is time; what lies behind the end of a row is zero.
@@ -109,5 +117,7 @@ template struct AttentionMemory<float>;
 template struct AttentionMemory<double>;
 template Var<float> select_rows(Var<float>, std::span<const Index>);
 template Var<double> select_rows(Var<double>, std::span<const Index>);
+template AttentionMemory<float> repeat_rows(const AttentionMemory<float>&, Index);
+template AttentionMemory<double> repeat_rows(const AttentionMemory<double>&, Index);
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -22,6 +22,10 @@ struct AttentionMemory {
   static void fields(auto& m, auto&& f) { f("keys", m.keys), f("values", m.values); }
 };
 
+/// Each row of a memory `count` times, one after the other: one for each beam. Throws ValueError unless count > 0.
+template <Real T>
+AttentionMemory<T> repeat_rows(const AttentionMemory<T>& memory, Index count);
+
 /// What an attention makes of a query: the weighted mean of the values [batch, width], and the weights
 /// [batch, (heads,) source time], which are zero behind the end of a row.
 template <Real T = float>

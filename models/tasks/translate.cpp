@@ -90,10 +90,7 @@ struct TranslateModel {
   std::vector<Hypothesis> translate(Tape<>& tape, Batch batch, Index hypotheses) const {
     const Index width = std::min(hypotheses, target.bias.shape()[0]);
     const Read source = read(tape, batch);
-    AttentionMemory<> memory = repeat_rows(source.memory, width);
-    std::vector<Index> lengths;
-    for (const Index n : source.memory.lengths) lengths.insert(lengths.end(), static_cast<std::size_t>(width), n);
-    memory.lengths = lengths;
+    const AttentionMemory<> memory = repeat_rows(source.memory, width);
     const auto step = [&](Tape<>& on, std::span<const std::int32_t> ids, const auto& state, const auto& remembered) {
       const Var<> x = target(on, ids, {static_cast<Index>(ids.size())});
       const auto next = decoder.step(x, state, remembered);

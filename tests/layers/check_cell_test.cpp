@@ -54,6 +54,10 @@ bool says(const GradientReport& report, const char* words) {
 TEST_CASE("check_cell: a parameter that is missing from fields") {
   CHECK(says(check_cell<ForgottenField>(), "was used but is not listed"));
 }
+TEST_CASE("check_cell: on the grid, what one number of steps and rows shows") {
+  CHECK(check_cell_on_grid<MGUCell>({.in = 2, .width = 2}));
+  CHECK(says(check_cell_on_grid<ForgottenField>(), "was used but is not listed"));
+}
 TEST_CASE("check_cell: a state through which no gradient flows") {
   CHECK(says(check_cell<CutHistory>(), "one layer: equal lengths, default state: the gradient of cell/"));
 }

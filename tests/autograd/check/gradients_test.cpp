@@ -115,6 +115,7 @@ TEST_CASE("check_gradients: the gradient of a bias that was dropped names the bi
   const auto report =
       r.check(same_state, [](Var<double> b) { return plant(b, {.x = b, .fault = Fault::factor, .factor = 0}); });
   CHECK(names(report, "the gradient of b at ["));
+  CHECK(names(report, "1 of 4 parameters disagree: b"));
   CHECK(report.worst.parameter == "b");
   CHECK(report.worst.analytic == 0.0);
   CHECK(report.worst.error == doctest::Approx(1.0));

@@ -88,6 +88,11 @@ TEST_CASE("attention: a batch is its rows one by one, selected and first rows ar
     for (std::size_t i = 0; i < 4; ++i)
       CHECK(distance(several[1].weights[static_cast<Index>(i)].value(), all[1].weights[rows[i]].value()) <= 1e-14);
     for (const Index b : {0, 1}) CHECK(distance(first[1].context[b].value(), all[1].context[b].value()) <= 1e-14);
+    const auto beams = repeat_rows(memory, 2);
+    const auto twice = memory.select(std::vector<Index>{0, 0, 1, 1, 2, 2});
+    CHECK(distance(beams.keys.value(), twice.keys.value()) == 0);
+    CHECK(distance(beams.values.value(), twice.values.value()) == 0);
+    CHECK(std::ranges::equal(beams.lengths, twice.lengths));
   });
 }
 
@@ -115,6 +120,7 @@ TEST_CASE("attention: what does not fit is refused in a sentence") {
     CHECK_THROWS_AS(attention(memory, tape.zeros({2, 4}), {}), ShapeError);
     CHECK_THROWS_WITH_AS(memory.select(std::vector<Index>{2}),
                          doctest::Contains("attention: row 2 of a memory of 2 rows"), IndexError);
+    CHECK_THROWS_WITH_AS(repeat_rows(memory, 0), doctest::Contains("repeat_rows: 0 times"), ValueError);
     CHECK(attention.weights_shape(memory) == attention(memory, tape.zeros({2, 3}), {}).weights.shape());
     CHECK(attention.width() == attention(memory, tape.zeros({2, 3}), {}).context.shape()[1]);
   });
