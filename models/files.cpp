@@ -16,6 +16,11 @@ struct Close {
 };
 using Archive = std::unique_ptr<archive, Close>;
 
+std::string reason(archive* a) {
+  const char* const text = archive_error_string(a);  // none for some files that end too early
+  return text == nullptr ? "it ends too early, or is damaged" : text;
+}
+
 /// With `raw`, a file that is no archive is one entry.
 Archive open(const std::string& path, bool raw) {
   require<FileError>(std::filesystem::exists(path), "{}: there is no such file", path);
@@ -29,7 +34,7 @@ Archive open(const std::string& path, bool raw) {
     archive_read_support_format_all(a.get());
   }
   if (archive_read_open_filename(a.get(), path.c_str(), 1 << 16) != ARCHIVE_OK)
-    throw FileError(fmt::format("{} cannot be read: {}", path, archive_error_string(a.get())));
+    throw FileError(fmt::format("{} cannot be read: {}", path, reason(a.get())));
   return a;
 }
 
@@ -37,7 +42,7 @@ Archive open(const std::string& path, bool raw) {
 bool next_entry(archive* a, const std::string& path, archive_entry*& entry) {
   const int status = archive_read_next_header(a, &entry);
   require<FileError>(status == ARCHIVE_OK || status == ARCHIVE_WARN || status == ARCHIVE_EOF, "{} cannot be read: {}",
-                     path, status == ARCHIVE_EOF ? "" : archive_error_string(a));
+                     path, reason(a));
   return status != ARCHIVE_EOF;
 }
 
@@ -46,7 +51,7 @@ std::string content_of_entry(archive* a, const std::string& path) {
   std::array<char, 1 << 16> part;
   for (;;) {
     const auto size = archive_read_data(a, part.data(), part.size());
-    if (size < 0) throw FileError(fmt::format("{} is damaged: {}", path, archive_error_string(a)));
+    if (size < 0) throw FileError(fmt::format("{} is damaged: {}", path, reason(a)));
     if (size == 0) return content;
     content.append(part.data(), static_cast<std::size_t>(size));
   }

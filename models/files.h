@@ -12,15 +12,16 @@ namespace unroll::inline UNROLL_ISA {
 /// The content of a file, unpacked if it is compressed (.gz, .bz2, .xz, .zst). Throws FileError.
 std::string read_file(const std::string& path);
 
-/// Calls f(name, content) for each file of an archive (.tar, .tar.gz, .zip), in its order, or of a folder, by name. Throws
-/// FileError.
+/// Calls f(name, content) for each file of an archive (.tar, .tar.gz, .zip), in its order, or of a folder, by name.
+/// Throws FileError.
 void for_each_file_in(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f);
 
 /// The lines of a text file, without their ends.
 class LineReader {
  public:
-  /// Throws FileError.
-  explicit LineReader(std::string path) : path_(std::move(path)), text_(read_file(path_)) {}
+  /// A byte order mark is no part of the text. Throws FileError.
+  explicit LineReader(std::string path)
+      : path_(std::move(path)), text_(read_file(path_)), at_(text_.starts_with("\xEF\xBB\xBF") ? 3 : 0) {}
   /// The next line, which is valid as long as the reader is; false at the end.
   bool next(std::string_view& line);
   /// Where the line stands that was read last: "file:12".
@@ -28,11 +29,12 @@ class LineReader {
 
  private:
   std::string path_, text_;
-  std::size_t at_ = 0;
+  std::size_t at_;
   Index number_ = 0;
 };
 
-/// What becomes of data that cannot be understood: an error that says where, or, with `skip`, it is left out and counted.
+/// What becomes of data that cannot be understood: an error that says where, or, with `skip`, it is left out and
+/// counted.
 class BadLines {
  public:
   explicit BadLines(bool skip = false) : skip_(skip) {}

@@ -150,6 +150,10 @@ class Fitting {
     log_.scalar(step_, "train/loss", loss);
     log_.scalar(step_, "train/rate", adam_.rate());
     log_.scalars(step_, "valid", v.fields);
+    for (const Parameter<float>* p : problem_.parameters)
+      if (!std::isfinite(simd::sum(p->value().data(), p->shape().size())))
+        throw Error(
+            fmt::format("train: {} is not finite after update {}: is --rate {} too large?", p->name(), step_, o_.rate));
     const bool better = best_.empty() || v.score > best_score_ || !problem_.choose;
     std::string text = fmt::format("epoch {} of {}: trained {:.4f}", epoch + 1, o_.epochs, loss);
     for (const auto& [name, value] : v.fields)

@@ -10,14 +10,14 @@
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-/// Text in gnuplot's double quotes.
+/// Text in gnuplot's single quotes: within double ones it runs what stands between backquotes.
 std::string quoted(const std::string& text) {
-  std::string result = "\"";
+  std::string result = "'";
   for (const char c : text) {
-    if (c == '"' || c == '\\') result += '\\';
-    result += c == '\n' ? ' ' : c;
+    if (c == '\'') result += '\'';
+    result += c == '\n' || c == '\r' ? ' ' : c;
   }
-  return result + "\"";
+  return result + "'";
 }
 
 std::string commands(const std::string& path, const std::vector<Plot>& plots) {

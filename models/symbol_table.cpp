@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include <unroll/models/utf8.h>
+
 namespace unroll::inline UNROLL_ISA {
 
 SymbolTable::SymbolTable(std::vector<std::string> names) : names_(std::move(names)) {
-  for (std::size_t i = 0; i < names_.size(); ++i)
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    detail::for_each_character<ValueError>(names_[i], "symbols: " + names_[i], [](std::string_view, std::size_t) {});
     require<ValueError>(ids_.emplace(names_[i], static_cast<std::int32_t>(i)).second, "symbols: '{}' is there twice",
                         names_[i]);
+  }
 }
 
 SymbolTable SymbolTable::words(SymbolCounts counts, Index least, Index limit) {

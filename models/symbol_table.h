@@ -23,7 +23,7 @@ class SymbolTable {
   static constexpr std::string_view unknown = "<unk>";
 
   SymbolTable() = default;
-  /// In this order. Throws ValueError when a name is there twice.
+  /// In this order. Throws ValueError when a name is there twice, or is not UTF-8.
   explicit SymbolTable(std::vector<std::string> names);
   /// `<unk>`, and the names that were met at least `least` times, the more frequent first, equally frequent ones in the
   /// order of their bytes; at most `limit` names, if that is not 0.

@@ -4,10 +4,18 @@ namespace unroll::inline UNROLL_ISA {
 
 Workers::Workers(int threads) {
   require<ValueError>(threads >= 1, "workers: {} threads", threads);
-  for (int i = 1; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  try {
+    for (int i = 1; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    stop();
+    throw Error(
+        fmt::format("workers: {} of {} threads could be started: {}", threads_.size() + 1, threads, error.what()));
+  }
 }
 
-Workers::~Workers() {
+Workers::~Workers() { stop(); }
+
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

@@ -16,7 +16,8 @@ namespace unroll::inline UNROLL_ISA {
 /// the tasks, make a computation that does not depend on the number of threads.
 class Workers {
  public:
-  /// `threads` in all, the calling one included.
+  /// `threads` in all, the calling one included. Throws ValueError unless there is one, and Error where the system
+  /// starts no more.
   explicit Workers(int threads);
   ~Workers();
   Workers(const Workers&) = delete;
@@ -28,6 +29,7 @@ class Workers {
 
  private:
   void work();
+  void stop();
   void take_tasks(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;

@@ -1,4 +1,8 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -213,7 +217,8 @@ struct Program {
     demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     static VanishingOptions v;
     CLI::App* vanishing = add(demo, "vanishing", "where the plain RNN loses the gradient and gated cells keep it");
-    vanishing->add_option("--steps", v.steps, "lengths of the adding problem, one after the other");
+    vanishing->add_option("--steps", v.steps, "lengths of the adding problem, one after the other")
+        ->check(CLI::Range(2, 1000000));
     vanishing->add_option("--cells", v.cells, "cells to compare")->check(CLI::IsMember(cell_names()));
     vanishing->get_option("--steps")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     vanishing->get_option("--cells")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -255,4 +260,12 @@ struct Program {
 
 }  // namespace
 
-int main(int argc, char** argv) { return Program().run(argc, argv); }
+int main(int argc, char** argv) {
+  // Where a standard stream is closed, the next file that is opened would take its place.
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) == -1) open("/dev/null", stream == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  const int code = Program().run(argc, argv);
+  if (std::cout.flush().good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::cerr << "unroll: standard output could not be written\n";
+  return code == done ? failed : code;
+}

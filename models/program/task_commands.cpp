@@ -47,7 +47,8 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
     set([&](Report& report) {
       require<ValueError>(!g.data.data.empty(), "train: --data FILE is needed (unroll synthesize {} makes some up)",
                           task.name());
-      check_output("train", g.out);
+      for (const auto* files : {&g.data.data, &g.data.valid, &g.data.test}) check_output("train", g.out, *files);
+      if (g.out.empty() && g.data.folds == 0) report.say("without --out MODEL the model is not kept");
       return task.train(g.data, g.out, report) ? done : interrupted;
     });
   });

@@ -55,7 +55,7 @@ void write_junctions(const std::string& path, Index count, Rng& rng) {
     }
     out << fmt::format("{},made-{},{}\n", std::array{"EI", "IE", "N"}[static_cast<std::size_t>(kind)], i, sequence);
   }
-  require<FileError>(out.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

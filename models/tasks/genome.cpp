@@ -1,5 +1,6 @@
 #include <unroll/models/tasks/genome.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace unroll::inline UNROLL_ISA {
@@ -28,8 +29,11 @@ std::vector<GenomeWindow> genome_windows(const std::string& genome, Index steps,
   const auto size = static_cast<Index>(genome.size());
   for (Index at = 0; at < size; at += steps) {
     const Index first = std::max<Index>(0, at - context), last = std::min(size, at + steps);
-    windows.push_back(
-        {genome.substr(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)), at - first});
+    const bool known =
+        std::any_of(genome.begin() + at, genome.begin() + last, [](char letter) { return nucleotide_id(letter) >= 0; });
+    if (known)
+      windows.push_back(
+          {genome.substr(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)), at - first});
   }
   return windows;
 }

@@ -12,7 +12,8 @@ struct GenomeWindow {
   Index skip = 0;
 };
 
-/// The windows of a genome, each with `steps` nucleotides to predict behind up to `context` earlier ones.
+/// The windows of a genome, each with `steps` nucleotides to predict behind up to `context` earlier ones; such of which
+/// none is known are left out.
 std::vector<GenomeWindow> genome_windows(const std::string& genome, Index steps, Index context);
 
 /// A Markov model, p(x | h) = (count(h x) + 1) / (count(h) + 4) with h the `order` nucleotides before: the baseline.

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 
 #include <unroll/models/tasks/language_task.h>
@@ -50,7 +51,7 @@ void check_language_training(const LanguageTraining& o) {
   require<ValueError>(o.init >= 0 && std::isfinite(o.init), "train: --init {} is negative", o.init);
   require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
   require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
-  check_output("train", o.out);
+  check_output("train", o.out, std::array{o.data, o.valid, o.test});
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -57,7 +57,7 @@ void write_pieces(const std::string& path, Index count, Rng& rng) {
     out << text_of(piece) << "\n";
   }
   out.close();
-  require<FileError>(out.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

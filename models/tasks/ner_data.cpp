@@ -109,7 +109,7 @@ void write_sentences(const std::string& path, Index count, Rng& rng) {
     put(".", "O");
     out << "\n";
   }
-  require<FileError>(out.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -8,13 +8,17 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-void check_output(const char* command, const std::string& path) {
+void check_output(const char* command, const std::string& path, std::span<const std::string> read) {
   if (path.empty()) return;
   const std::filesystem::path out(path);
   const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
   require<FileError>(std::filesystem::is_directory(folder) && ::access(folder.c_str(), W_OK) == 0,
                      "{}: {}: {} is no folder that can be written to", command, path, folder.string());
   require<FileError>(!std::filesystem::is_directory(out), "{}: {} is a folder", command, path);
+  std::error_code unknown;  // a file that is not there is no other one
+  for (const std::string& file : read)
+    require<FileError>(!std::filesystem::equivalent(out, file, unknown), "{}: {} would be written over, and is read",
+                       command, path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -237,7 +237,7 @@ void write_opinions(const std::string& file, Index count, Rng& rng) {
     else
       out << tree_of(m) << "\n";
   }
-  require<FileError>(out.good(), "{} cannot be written", file);
+  require<FileError>(out.flush().good(), "{} cannot be written", file);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

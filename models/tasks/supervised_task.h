@@ -171,6 +171,9 @@ class SupervisedTask : public Task {
     encode(valid, t.symbols);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     t.model = std::make_unique<Model>(options_, t.symbols, rng);
+    for (const Parameter<float>* p : parameters(*t.model))
+      require<ValueError>(p->shape().size() > 0, "train: {} has the shape {}: widths and layers are at least 1",
+                          p->name(), p->shape());
     report.say(fmt::format("{}: {} examples to train on, {} to validate on, {} parameters", D::name, train.size(),
                            valid.size(), count_parameters(*t.model)));
     FitProblem problem;

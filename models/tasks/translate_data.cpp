@@ -74,7 +74,7 @@ void write_translations(const std::string& path, Index count, Rng& rng) {
     }
     out << source << '\t' << target << '\n';
   }
-  require<FileError>(out.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -61,7 +61,7 @@ void write_clips(const std::string& path, Index count, Rng& rng) {
     }
   }
   out << "\n";
-  require<FileError>(out.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -111,7 +111,7 @@ void write_vowels(const std::string& path, Index count, Rng& rng) {
     }
   }
   sizes << "\n";
-  require<FileError>(out.good() && sizes.good(), "{} cannot be written", path);
+  require<FileError>(out.flush().good() && sizes.flush().good(), "{} cannot be written", path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -154,6 +154,9 @@ if command -v gnuplot >/dev/null; then
   check "as SVG" grep -q '</svg>' v.svg
   check "curves are drawn" "$unroll" plot curves
   check "as SVG" grep -q '</svg>' curves/curves.svg
+  mkdir quoted && printf '%s\n' step,name,value '1,`touch ran`,5' "2,it's,4" >quoted/metrics.csv
+  check "whatever they are called" "$unroll" plot quoted
+  check "and no name is a command" not test -e ran
 else
   check "a picture needs gnuplot" exits 2 "gnuplot-nox" "$unroll" inspect parity.safetensors --svg p.svg
 fi
@@ -188,6 +191,23 @@ wrong "missing.txt" eval lstm.safetensors --data missing.txt
 wrong "binary" eval lstm.safetensors --data binary.txt
 wrong "missing/m" train char-lm "${tiny[@]}" --out missing/m.safetensors
 check "and that before it trains" not grep -q "step " out.log
+"$unroll" synthesize ner --out names.conll --count 30 >made.log 2>&1
+cp text.txt text.before && cp names.conll names.before
+gzip -c text.txt | head -c -4 >cut-off.gz
+wrong "is read" train char-lm --data text.txt --out text.txt
+wrong "is read" train ner --data names.conll --out ./names.conll
+check "what is read is not written over" same text.before text.txt
+check "nor is that" same names.before names.conll
+wrong "at least 1" train ner --data names.conll --hidden 0 --out ner.safetensors
+for n in A AC ACG ACGT CA CAG CAGT GA GAT GATA; do printf '\377E,a,%s\n\376E,b,T%s\n' $n $n; done >labels.csv
+wrong "UTF-8" train dna --data labels.csv
+wrong "cut-off.gz" train char-lm --data cut-off.gz
+wrong "cannot be written" synthesize ner --out /dev/full --count 1
+check "standard output that is full" exits 1 "standard output" bash -c "'$unroll' sample lstm.safetensors --length 5 >/dev/full"
+check "or closed" bash -c "'$unroll' train ner --data names.conll --epochs 1 --log closed >&-"
+check "is no other file" not grep -q epoch closed/metrics.csv
+bash -c "'$unroll' train ner --data names.conll --epochs 2 --out piped.safetensors 2>&1 | head -n 1" >piped.log
+check "a model is kept when nobody reads" test -s piped.safetensors
 wrong "missing.safetensors" sample missing.safetensors
 wrong "cut-off" sample cut-off.safetensors
 wrong "shorter" score shorter.safetensors --text the

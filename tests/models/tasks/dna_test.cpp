@@ -37,7 +37,9 @@ std::string echoing(Index size) {
 TEST_CASE("dna: the format is seen from the first line") {
   const TaskRun run("dna");
   BadLines bad;
-  const auto records = read_nucleotides({file(run, "a", "EI, one,  ACGTN\r\n\n-,two,\t\tacgu\n"),
+  const auto records = read_nucleotides({file(run, "a",
+                                              "\xEF\xBB\xBF"
+                                              "EI, one,  ACGTN\r\n\n-,two,\t\tacgu\n"),
                                          file(run, "b", "ACG\nTTR\n"), file(run, "c", ">x y\nAC\nGT\n\n>z\nTT\n")},
                                         bad);
   REQUIRE(records.size() == 6);
@@ -83,6 +85,10 @@ TEST_CASE("dna: letters that may be several nucleotides are equal shares of them
 }
 
 TEST_CASE("dna: windows of a genome predict each nucleotide once, and see what is before it") {
+  const auto around = genome_windows("ACGTNNNNACGT", 4, 2);  // nothing is known of the second
+  REQUIRE(around.size() == 2);
+  CHECK(around[1].sequence == "NNACGT");
+  CHECK(around[1].skip == 2);
   const auto windows = genome_windows("ACGTACGTAC", 4, 3);
   REQUIRE(windows.size() == 3);
   std::string predicted;
