@@ -180,9 +180,9 @@ GradientReport check_cell(Make make, const CellCheckOptions& options = {}) {
 }
 
 /// The same for a cell that is built from (in, width, rng): check_cell<MGUCell>({.in = 3, .width = 4}).
-template <template <Real> class C>
+template <template <Real> class C, std::same_as<double> T = double>
 GradientReport check_cell(const CellCheckOptions& options = {}) {
-  return check_cell([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
+  return check_cell([](Index in, Index width, Rng& rng) { return C<T>(in, width, rng); }, options);
 }
 
 /// check_cell, and again over 1, 2 and 7 steps, of 1 row and of 5, and with a learned initial state.
@@ -193,9 +193,9 @@ GradientReport check_cell_on_grid(Make make, const CellCheckOptions& options = {
   return detail::check_grid(detail::checked_cell(make, options.in, options.width),
                             detail::checked_cell(learned, options.in, options.width), options);
 }
-template <template <Real> class C>
+template <template <Real> class C, std::same_as<double> T = double>
 GradientReport check_cell_on_grid(const CellCheckOptions& options = {}) {
-  return check_cell_on_grid([](Index in, Index width, Rng& rng) { return C<double>(in, width, rng); }, options);
+  return check_cell_on_grid([](Index in, Index width, Rng& rng) { return C<T>(in, width, rng); }, options);
 }
 
 }  // namespace unroll::inline UNROLL_ISA
