@@ -185,7 +185,7 @@ struct Left {
   Parts rows;
 };
 
-/// What pack_tiles copies at once, and leaves between tiles, which one piece may be too much for.
+/// Elements that pack_tiles copies at once; between tiles there is room for as many, where the last row's copy ends.
 constexpr Index piece = 8;
 template <Real T>
 constexpr Index between_tiles = std::max(lanes<T>, piece);
