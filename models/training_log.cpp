@@ -8,7 +8,7 @@
 #include <map>
 #include <protozero/pbf_writer.hpp>
 
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 #include <unroll/models/plot.h>
 
 namespace unroll::inline UNROLL_ISA {

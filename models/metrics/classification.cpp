@@ -1,5 +1,5 @@
+#include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/classification.h>
-#include <unroll/models/utf8.h>
 
 #include <algorithm>
 #include <cmath>

@@ -17,9 +17,9 @@ double bits_from_nats(double nats);
 /// spell: models of different tokens compare by bits per character.
 class Likelihood {
  public:
-  /// Adds -log p of `tokens` tokens together, which spell `characters` characters (count_characters of models/utf8.h),
-  /// 0 if that is not asked. Throws ValueError for nats that are NaN or below 0 or for negative counts, and for nats
-  /// without tokens.
+  /// Adds -log p of `tokens` tokens together, which spell `characters` characters (count_characters of
+  /// models/data/utf8.h), 0 if that is not asked. Throws ValueError for nats that are NaN or below 0 or for negative
+  /// counts, and for nats without tokens.
   void add(double nats, Index tokens = 1, Index characters = 0);
   /// Adds another text, such as that of another worker.
   Likelihood& operator+=(const Likelihood& other);

@@ -1,5 +1,5 @@
+#include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/tokenize_13a.h>
-#include <unroll/models/utf8.h>
 
 #include <initializer_list>
 #include <utility>

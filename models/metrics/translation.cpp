@@ -1,6 +1,6 @@
+#include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/tokenize_13a.h>
 #include <unroll/models/metrics/translation.h>
-#include <unroll/models/utf8.h>
 
 #include <algorithm>
 #include <cmath>

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <vector>
 
+#include <unroll/models/data/text.h>
 #include <unroll/models/tasks/language_task.h>
-#include <unroll/models/text.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace fs = std::filesystem;

@@ -8,12 +8,12 @@
 #include <map>
 
 #include <unroll/layers/cells/any_cell.h>
+#include <unroll/models/data/text.h>
 #include <unroll/models/program/demo.h>
 #include <unroll/models/program/task_commands.h>
 #include <unroll/models/tasks/inspect_task.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/synthetic_task.h>
-#include <unroll/models/text.h>
 
 using namespace unroll;
 

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include <unroll/models/checkpoint.h>
+#include <unroll/models/data/text.h>
 #include <unroll/models/tasks/language_model.h>
 #include <unroll/models/tasks/language_task.h>
-#include <unroll/models/text.h>
 
 // What a language model's file says about itself, and how to open it.
 

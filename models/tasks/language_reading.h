@@ -1,8 +1,8 @@
 #pragma once
 
 #include <unroll/autograd/tape/workers.h>
+#include <unroll/models/data/text.h>
 #include <unroll/models/tasks/language_model.h>
-#include <unroll/models/text.h>
 
 namespace unroll::inline UNROLL_ISA {
 

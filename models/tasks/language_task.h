@@ -5,10 +5,10 @@
 #include <string>
 
 #include <unroll/layers/decoding/sampling.h>
+#include <unroll/models/data/text.h>
 #include <unroll/models/report.h>
 #include <unroll/models/settings.h>
 #include <unroll/models/task.h>
-#include <unroll/models/text.h>
 
 // The language-model tasks of the program: train, evaluate, sample, score.
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include <unroll/models/data/midi.h>
 #include <unroll/models/metrics/likelihood.h>
-#include <unroll/models/midi.h>
 #include <unroll/models/tasks/music_data.h>
 #include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/supervised_task.h>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <unroll/autograd/tensor/rng.h>
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 #include <unroll/models/tasks/music_request.h>
 
 namespace unroll::inline UNROLL_ISA {

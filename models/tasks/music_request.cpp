@@ -7,7 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <unroll/autograd/tensor/error.h>
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include <unroll/models/midi.h>
+#include <unroll/models/data/midi.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -2,10 +2,10 @@
 
 #include <fmt/ranges.h>
 
+#include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/entities.h>
 #include <unroll/models/tasks/ner_data.h>
 #include <unroll/models/tasks/supervised_task.h>
-#include <unroll/models/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {

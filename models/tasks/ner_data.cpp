@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/entities.h>
-#include <unroll/models/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {

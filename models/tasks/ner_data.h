@@ -3,8 +3,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <unroll/autograd/tensor/rng.h>
-#include <unroll/models/conll.h>
-#include <unroll/models/symbol_table.h>
+#include <unroll/models/data/conll.h>
+#include <unroll/models/data/symbol_table.h>
 
 namespace unroll::inline UNROLL_ISA {
 

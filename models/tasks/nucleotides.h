@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <unroll/autograd/ops/elementwise.h>
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 
 // Sequences of nucleotides in the letters of IUPAC (Cornish-Bowden 1985): A, C, G, T (or U), and R, Y, S, W, K, M, B,
 // D, H, V, N for a nucleotide that is one of several.

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include <unroll/autograd/tensor/error.h>
-#include <unroll/models/idx.h>
+#include <unroll/models/data/idx.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -9,9 +9,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include <unroll/models/brackets.h>
-#include <unroll/models/csv.h>
-#include <unroll/models/utf8.h>
+#include <unroll/models/data/brackets.h>
+#include <unroll/models/data/csv.h>
+#include <unroll/models/data/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {

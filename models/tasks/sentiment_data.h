@@ -8,8 +8,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <unroll/autograd/tensor/rng.h>
-#include <unroll/models/files.h>
-#include <unroll/models/symbol_table.h>
+#include <unroll/models/data/files.h>
+#include <unroll/models/data/symbol_table.h>
 
 namespace unroll::inline UNROLL_ISA {
 

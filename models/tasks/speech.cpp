@@ -1,7 +1,7 @@
 #include <unroll/models/tasks/speech.h>
 
+#include <unroll/models/data/symbol_table.h>
 #include <unroll/models/metrics/transcripts.h>
-#include <unroll/models/symbol_table.h>
 #include <unroll/models/tasks/speech_data.h>
 #include <unroll/models/tasks/supervised_task.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <unroll/models/recordings.h>
+#include <unroll/models/data/recordings.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -7,7 +7,7 @@
 
 #include <unroll/layers/layers.h>
 #include <unroll/layers/safetensors.h>
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 #include <unroll/models/fit.h>
 #include <unroll/models/task.h>
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <unroll/layers/layers.h>
+#include <unroll/models/data/synthetic.h>
 #include <unroll/models/report.h>
-#include <unroll/models/synthetic.h>
 #include <unroll/optim/optim.h>
 
 // The synthetic tasks of the program: a stack of recurrent layers learns one of them.

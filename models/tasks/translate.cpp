@@ -6,8 +6,8 @@
 #include <unroll/layers/decoding/beam_search.h>
 #include <unroll/layers/pointer_generator.h>
 #include <unroll/layers/tied_embedding.h>
+#include <unroll/models/data/parallel_text.h>
 #include <unroll/models/metrics/translation.h>
-#include <unroll/models/parallel_text.h>
 #include <unroll/models/tasks/supervised_task.h>
 #include <unroll/models/tasks/translate_data.h>
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <unroll/autograd/tensor/error.h>
-#include <unroll/models/parallel_text.h>
+#include <unroll/models/data/parallel_text.h>
 
 namespace unroll::inline UNROLL_ISA {
 

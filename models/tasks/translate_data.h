@@ -3,8 +3,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <unroll/autograd/tensor/rng.h>
-#include <unroll/models/files.h>
-#include <unroll/models/subwords.h>
+#include <unroll/models/data/files.h>
+#include <unroll/models/data/subwords.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -1,7 +1,7 @@
 #include <unroll/models/tasks/video.h>
 
+#include <unroll/models/data/symbol_table.h>
 #include <unroll/models/metrics/classification.h>
-#include <unroll/models/symbol_table.h>
 #include <unroll/models/tasks/supervised_task.h>
 #include <unroll/models/tasks/video_data.h>
 

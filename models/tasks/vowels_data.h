@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <unroll/autograd/tensor/rng.h>
-#include <unroll/models/files.h>
+#include <unroll/models/data/files.h>
 
 namespace unroll::inline UNROLL_ISA {
 

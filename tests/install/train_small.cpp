@@ -1,6 +1,6 @@
 // A project of its own that uses the library: the losses of a small language model, which must fall.
 #include <unroll/layers/layers.h>
-#include <unroll/models/text.h>
+#include <unroll/models/data/text.h>
 #include <unroll/optim/adam.h>
 
 using namespace unroll;

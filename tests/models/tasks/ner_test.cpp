@@ -4,7 +4,7 @@
 
 using namespace unroll;
 
-// The reader is tested in models/conll_test.cpp.
+// The reader is tested in models/data/conll_test.cpp.
 
 TEST_CASE("ner: what was made up is learnt, and what was saved is as good") {
   const TaskRun run("ner");

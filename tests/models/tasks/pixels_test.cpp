@@ -2,11 +2,11 @@
 
 #include <models/tasks/task_run.h>
 
-#include <unroll/models/idx.h>
+#include <unroll/models/data/idx.h>
 
 using namespace unroll;
 
-// The reader of files is tested in models/idx_test.cpp.
+// The reader of files is tested in models/data/idx_test.cpp.
 
 TEST_CASE("pixels: strokes are learnt row by row, and what was saved is as good") {
   const TaskRun run("pixels");

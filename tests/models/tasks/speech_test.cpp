@@ -1,12 +1,12 @@
 #include <doctest/doctest.h>
 
-#include <unroll/models/audio.h>
+#include <unroll/models/data/audio.h>
 
 #include <models/tasks/task_run.h>
 
 using namespace unroll;
 
-// The reader is tested in models/recordings_test.cpp.
+// The reader is tested in models/data/recordings_test.cpp.
 
 namespace {
 

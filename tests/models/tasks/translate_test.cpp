@@ -4,7 +4,7 @@
 
 using namespace unroll;
 
-// The reader is tested in models/parallel_text_test.cpp.
+// The reader is tested in models/data/parallel_text_test.cpp.
 
 TEST_CASE("translate: what was made up is learnt, what was saved is as good, and unknown names are copied") {
   const TaskRun run("translate");

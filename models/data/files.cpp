@@ -1,0 +1,115 @@
+#include <unroll/models/data/files.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+struct Close {
+  void operator()(archive* a) const { archive_read_free(a); }
+};
+using Archive = std::unique_ptr<archive, Close>;
+
+std::string reason(archive* a) {
+  const char* const text = archive_error_string(a);  // none for some files that end too early
+  return text == nullptr ? "it ends too early, or is damaged" : text;
+}
+
+/// With `raw`, a file that is no archive is one entry.
+Archive open(const std::string& path, bool raw) {
+  require<FileError>(std::filesystem::exists(path), "{}: there is no such file", path);
+  require<FileError>(!std::filesystem::is_directory(path), "{} is a folder, not a file", path);
+  Archive a(archive_read_new());
+  archive_read_support_filter_all(a.get());
+  if (raw) {
+    archive_read_support_format_raw(a.get());
+    archive_read_support_format_empty(a.get());
+  } else {
+    archive_read_support_format_all(a.get());
+  }
+  if (archive_read_open_filename(a.get(), path.c_str(), 1 << 16) != ARCHIVE_OK)
+    throw FileError(fmt::format("{} cannot be read: {}", path, reason(a.get())));
+  return a;
+}
+
+/// False at the end.
+bool next_entry(archive* a, const std::string& path, archive_entry*& entry) {
+  const int status = archive_read_next_header(a, &entry);
+  require<FileError>(status == ARCHIVE_OK || status == ARCHIVE_WARN || status == ARCHIVE_EOF, "{} cannot be read: {}",
+                     path, reason(a));
+  return status != ARCHIVE_EOF;
+}
+
+std::string content_of_entry(archive* a, const std::string& path) {
+  std::string content;
+  std::array<char, 1 << 16> part;
+  for (;;) {
+    const auto size = archive_read_data(a, part.data(), part.size());
+    if (size < 0) throw FileError(fmt::format("{} is damaged: {}", path, reason(a)));
+    if (size == 0) return content;
+    content.append(part.data(), static_cast<std::size_t>(size));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  const Archive a = open(path, true);
+  archive_entry* entry = nullptr;
+  return next_entry(a.get(), path, entry) ? content_of_entry(a.get(), path) : std::string();
+}
+
+void for_each_file_in(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f) {
+  if (std::filesystem::is_directory(path)) {
+    std::vector<std::filesystem::path> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
+      if (entry.is_regular_file()) names.push_back(entry.path());
+    std::sort(names.begin(), names.end());
+    for (const auto& name : names) f(name.string(), read_file(name.string()));
+    return;
+  }
+  const Archive a = open(path, false);
+  for (archive_entry* entry = nullptr; next_entry(a.get(), path, entry);)
+    if (archive_entry_filetype(entry) == AE_IFREG) f(archive_entry_pathname(entry), content_of_entry(a.get(), path));
+}
+
+bool LineReader::next(std::string_view& line) {
+  if (at_ >= text_.size()) return false;
+  const std::size_t end = std::min(text_.find('\n', at_), text_.size());
+  line = std::string_view(text_).substr(at_, end - at_);
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  at_ = end + 1;
+  ++number_;
+  return true;
+}
+
+std::string LineReader::place() const { return fmt::format("{}:{}", path_, number_); }
+
+void BadLines::report(const std::string& place, const std::string& what) {
+  require<FileError>(skip_, "{}: {}", place, what);
+  if (count_++ == 0) first_ = fmt::format("{}: {}", place, what);
+}
+
+std::string BadLines::summary() const {
+  return count_ == 0 ? ""
+                     : fmt::format("{} malformed line{} left out, the first: {}", count_,
+                                   count_ == 1 ? " was" : "s were", first_);
+}
+
+std::vector<std::string_view> split_line(std::string_view line, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0;;) {
+    const std::size_t end = std::min(line.find(separator, at), line.size());
+    parts.push_back(line.substr(at, end - at));
+    if (end == line.size()) return parts;
+    at = end + 1;
+  }
+}
+
+}  // namespace unroll::inline UNROLL_ISA

@@ -1,0 +1,155 @@
+#include <unroll/models/data/parallel_text.h>
+
+#include <utf8proc.h>
+
+#include <unroll/models/data/utf8.h>
+
+namespace unroll::inline UNROLL_ISA {
+namespace {
+
+constexpr std::string_view space = "\u2581";
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t n = detail::character_length(text);
+    if (n == 0) return false;
+    text.remove_prefix(n);
+  }
+  return true;
+}
+
+bool is_blank(std::string_view text) { return split_words(text).empty(); }
+
+/// Keeps a pair, or says what is wrong with it.
+void add(std::vector<SentencePair>& pairs, std::string_view source, std::string_view target, const std::string& place,
+         BadLines& bad) {
+  if (!is_utf8(source) || !is_utf8(target))
+    bad.report(place, "the text is not UTF-8");
+  else if (is_blank(source) || is_blank(target))
+    bad.report(place, "a sentence and its translation are expected, and one of them is empty");
+  else
+    pairs.push_back({std::string(source), std::string(target)});
+}
+
+bool has_columns(const std::string& file) {
+  LineReader lines(file);
+  std::string_view line;
+  return lines.next(line) && line.find('\t') != std::string_view::npos;
+}
+
+void read_columns(const std::string& file, std::vector<SentencePair>& pairs, BadLines& bad) {
+  LineReader lines(file);
+  for (std::string_view line; lines.next(line);) {
+    const auto columns = split_line(line, '\t');
+    if (columns.size() == 2 || columns.size() == 3)
+      add(pairs, columns[0], columns[1], lines.place(), bad);
+    else
+      bad.report(lines.place(),
+                 fmt::format("a sentence, a tab and its translation are expected, not {} columns", columns.size()));
+  }
+}
+
+void read_lines(const std::string& source_file, const std::string& target_file, std::vector<SentencePair>& pairs,
+                BadLines& bad) {
+  LineReader sources(source_file), targets(target_file);
+  std::string_view source, target;
+  while (true) {
+    const bool has_source = sources.next(source), has_target = targets.next(target);
+    if (!has_source && !has_target) return;
+    if (has_source != has_target) {
+      const LineReader& longer = has_source ? sources : targets;
+      bad.report(longer.place(), fmt::format("{} ends before this line", has_source ? target_file : source_file));
+      return;
+    }
+    add(pairs, source, target, sources.place(), bad);
+  }
+}
+
+bool is_word(std::string_view character) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(detail::code_point(character)))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::vector<SentencePair> read_parallel_text(const std::vector<std::string>& files, BadLines& bad) {
+  std::vector<SentencePair> pairs;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (has_columns(files[i])) {
+      read_columns(files[i], pairs, bad);
+      continue;
+    }
+    require<FileError>(i + 1 < files.size(),
+                       "{}: there is no tab in the first line, and no second file with the translations", files[i]);
+    read_lines(files[i], files[i + 1], pairs, bad);
+    ++i;
+  }
+  return pairs;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower;
+  lower.reserve(text.size());
+  for (const std::string_view c : split_characters(text, "lower_case")) {
+    utf8proc_uint8_t bytes[4];
+    const auto n = utf8proc_encode_char(utf8proc_tolower(static_cast<utf8proc_int32_t>(detail::code_point(c))), bytes);
+    lower.append(bytes, bytes + n);
+  }
+  return lower;
+}
+
+std::vector<std::string> split_tokens(std::string_view text) {
+  const std::vector<std::string_view> characters = split_characters(text, "text");
+  const auto word_at = [&](std::size_t i) { return i < characters.size() && is_word(characters[i]); };
+  std::vector<std::string> tokens;
+  std::string_view before = space;  // white space that goes with the next character
+  bool in_word = false;             // whether the last token goes on
+  for (std::size_t i = 0; i < characters.size(); ++i) {
+    const std::string_view c = characters[i];
+    const bool within = i > 0 && word_at(i - 1) && word_at(i + 1);
+    if (c == space || detail::is_white_space(c)) {
+      if (c.size() > 1 && c != space)
+        before = c;
+      else if (before.empty())
+        before = space;
+      in_word = false;
+    } else if (in_word && (is_word(c) || (within && (c == "'" || c == "\u2019")))) {
+      tokens.back() += c;
+      in_word = is_word(c);
+    } else {
+      tokens.push_back(std::string(before) + std::string(c));
+      before = {};
+      in_word = is_word(c) || (within && c == "-");
+    }
+  }
+  return tokens;
+}
+
+std::string join_tokens(std::span<const std::string> tokens) {
+  std::string text;
+  for (const std::string& token : tokens) text += token;
+  std::string joined;
+  for (std::size_t i = 0; i < text.size();) {
+    const bool marker = text.compare(i, space.size(), space) == 0;
+    if (!marker)
+      joined += text[i];
+    else if (i > 0)
+      joined += ' ';
+    i += marker ? space.size() : 1;
+  }
+  return joined;
+}
+
+}  // namespace unroll::inline UNROLL_ISA
