@@ -2,8 +2,8 @@
 
 namespace unroll {
 
-/// Makes Ctrl-C set a flag instead of ending the process; another one, a second or more later, ends it. Meanwhile a
-/// standard output that nobody reads any more is no reason to end.
+/// Makes Ctrl-C, SIGTERM and a terminal that is closed set a flag instead of ending the process; another one, a second
+/// or more later, ends it. Meanwhile a standard output that nobody reads any more is no reason to end.
 class InterruptGuard {
  public:
   InterruptGuard();

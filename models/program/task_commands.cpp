@@ -85,13 +85,11 @@ void add_task_commands(CLI::App& program, CLI::App& train,
   run->callback([&r, set] {
     set([&](Report& report) {
       Task& task = task_of(r.model);
-      if (!r.inputs.empty()) {
-        task.run(r.model, r.inputs, r.out, report);
-        return done;
-      }
-      std::vector<std::string> lines;
-      for (std::string line; std::getline(std::cin, line);) lines.push_back(line);
-      task.run(r.model, lines, r.out, report);
+      if (r.inputs.empty())
+        for (std::string line; std::getline(std::cin, line);) r.inputs.push_back(line);
+      require<ValueError>(r.out.empty() || r.inputs.size() == 1,
+                          "run: --out is a file for one answer, and there are {} inputs", r.inputs.size());
+      task.run(r.model, r.inputs, r.out, report);
       return done;
     });
   });

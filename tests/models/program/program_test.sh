@@ -100,6 +100,13 @@ kill -INT "$pid"
 wait "$pid"
 status=$?
 check "an interrupt ends with 130 or comes too late" test "$status" = 130 -o "$status" = 0
+"$unroll" train char-lm "${tiny[@]}" --epochs 1000000 --out closed.safetensors >closed.log 2>&1 &
+pid=$!
+for ((i = 0; i < 200; ++i)); do grep -qs best closed.log && break; sleep 0.1; done
+kill -HUP "$pid"
+wait "$pid"
+check "a terminal that is closed interrupts" test $? = 130
+check "and the model is kept" test -s closed.safetensors
 check "patience ends a training" "$unroll" train char-lm "${tiny[@]}" --epochs 60 --rate 0.05 --schedule steps --hold 60 --patience 2 --out patient.safetensors
 cp check.log patient.log
 check "before its epochs are over" not grep -q "epoch 60 of" patient.log
@@ -199,6 +206,10 @@ wrong "is read" train ner --data names.conll --out ./names.conll
 check "what is read is not written over" same text.before text.txt
 check "nor is that" same names.before names.conll
 wrong "at least 1" train ner --data names.conll --hidden 0 --out ner.safetensors
+"$unroll" synthesize music --out pieces.txt --count 20 >made.log 2>&1
+"$unroll" train music --data pieces.txt --epochs 1 --hidden 4 --out music.safetensors >made.log 2>&1
+wrong "one answer, and there are 2 inputs" run music.safetensors 1 2 --out piece.mid
+check "a piece is written" "$unroll" run music.safetensors 1 --out piece.mid
 for n in A AC ACG ACGT CA CAG CAGT GA GAT GATA; do printf '\377E,a,%s\n\376E,b,T%s\n' $n $n; done >labels.csv
 wrong "UTF-8" train dna --data labels.csv
 wrong "cut-off.gz" train char-lm --data cut-off.gz
