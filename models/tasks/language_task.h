@@ -35,7 +35,7 @@ struct LanguageTraining {
   std::string out;
   std::string resume;
   std::string log;         // folder for curves; empty: none
-  Index max_steps = 0;     // stop as if interrupted after so many steps; 0: never
+  Index max_steps = 0;     // stop after so many steps, to be resumed; 0: never
   double seconds = 0;      // fit the number of steps to about this much time; 0: go by epochs
   bool baselines = false;  // compare with n-gram models counted in the same run
 

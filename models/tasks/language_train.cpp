@@ -107,10 +107,11 @@ class Training {
         ++window_;
         ++step_;
         if (o_.seconds > 0 && taken_ == calibration_steps) fit_to_time(per_epoch);
-        if (InterruptGuard::requested() || (o_.max_steps > 0 && taken_ == o_.max_steps)) {
+        const bool interrupted = InterruptGuard::requested();
+        if (interrupted || (o_.max_steps > 0 && taken_ == o_.max_steps)) {
           save();
           report_.say(fmt::format("stopped at step {} of {}; go on with --resume {}", step_, total_, o_.out));
-          return false;
+          return !interrupted;
         }
       }
       validate();
@@ -313,6 +314,10 @@ bool train_language_model(const LanguageTraining& options, Report& report) {
 
 bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report) {
   check_language_training(options);
+  std::optional<Text> test;
+  if (!options.test.empty()) test = Text::read(options.test, train.symbols());
+  // Throws for texts that are too short.
+  for (const Text* text : {&valid, test ? &*test : &valid}) (void)text->windows({.batch = options.shards});
   report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
                          valid.ids().size(), train.vocabulary()));
   Training training(options, train, valid, report);
@@ -329,7 +334,7 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   if (options.baselines) report_baselines(train, valid, options.words, report);
   const bool finished = training.run();
   if (!options.out.empty()) report.say("saved " + options.out);
-  if (!options.test.empty()) training.report_metrics("test", Text::read(options.test, train.symbols()));
+  if (test) training.report_metrics("test", *test);
   training.report_metrics("valid", valid);
   return finished;
 }

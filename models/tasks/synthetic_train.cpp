@@ -240,7 +240,7 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
                          options.cell, count_parameters(trainer.model()), options.layers, options.hidden,
                          options.batch));
   const InterruptGuard guard;
-  bool stopped = false, solved = false;
+  bool stopped = false, interrupted = false, solved = false;
   double smoothed = 0;
   const Index from = trainer.updates();
   Index length = trainer.length();
@@ -258,7 +258,8 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
       report.say(
           fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score), solved ? ": solved" : ""));
     }
-    stopped = InterruptGuard::requested() || (options.max_steps > 0 && taken == options.max_steps);
+    interrupted = InterruptGuard::requested();
+    stopped = interrupted || (options.max_steps > 0 && taken == options.max_steps);
   }
   if (!options.out.empty()) {
     trainer.save(options.out);
@@ -268,7 +269,7 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
     report.say(fmt::format("stopped at update {} of {}; go on with --resume {}", trainer.updates(), options.updates,
                            options.out));
   report.result(result_of(options, task, trainer.evaluate(1024), trainer.updates()));
-  return !stopped;
+  return !interrupted;
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -88,7 +88,7 @@ check "a file is scored" "$unroll" score lstm.safetensors --data text.txt
 # Checkpoints
 
 for steps in 1 3 17 34 35 40; do
-  check "training stops after $steps steps" exits 130 '' "$unroll" train char-lm "${tiny[@]}" --max-steps "$steps" --out part.safetensors
+  check "training stops after $steps steps" exits 0 '' "$unroll" train char-lm "${tiny[@]}" --max-steps "$steps" --out part.safetensors
   check "and goes on" "$unroll" train char-lm --resume part.safetensors
   check "to the same bits, after $steps steps" same lstm.safetensors part.safetensors
 done
@@ -115,7 +115,7 @@ check "what ended is not gone on with" "$unroll" train char-lm --resume ended.sa
 check "and stays as it is" same patient.safetensors ended.safetensors
 wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --tied --locked --dropout-input 0.3 --dropout-recurrent 0.2 --rate 5 --hold 1 --seed 3)
 "$unroll" train word-lm "${wording[@]}" --out wordy.safetensors >/dev/null 2>&1
-check "a word model's training stops" exits 130 '' "$unroll" train word-lm "${wording[@]}" --max-steps 31 --out part.safetensors
+check "a word model's training stops" exits 0 '' "$unroll" train word-lm "${wording[@]}" --max-steps 31 --out part.safetensors
 check "and goes on" "$unroll" train word-lm --resume part.safetensors
 check "to the same bits, with all its dropouts" same wordy.safetensors part.safetensors
 check "an interrupted training goes on" bash -c "test $status = 0 || '$unroll' train char-lm --resume cut.safetensors"
@@ -139,10 +139,10 @@ check "a task grows" "$unroll" train adding "${grow[@]}" --updates 2000 --out gr
 cp check.log grown.log
 check "step by step" grep -q "update [0-9]*: 3 steps from now on" grown.log
 "$unroll" train adding "${grow[@]}" --out adding.safetensors >/dev/null 2>&1
-check "a growing task stops" exits 130 '' "$unroll" train adding "${grow[@]}" --max-steps 70 --out part.safetensors
+check "a growing task stops" exits 0 '' "$unroll" train adding "${grow[@]}" --max-steps 70 --out part.safetensors
 check "and goes on" "$unroll" train adding --resume part.safetensors
 check "to the same bits" same adding.safetensors part.safetensors
-check "a task's training stops" exits 130 '' "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --max-steps 11 --out part.safetensors
+check "a task's training stops" exits 0 '' "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --max-steps 11 --out part.safetensors
 check "and goes on" "$unroll" train copy --resume part.safetensors
 check "to the same bits" same copy.safetensors part.safetensors
 
@@ -206,6 +206,12 @@ wrong "is read" train ner --data names.conll --out ./names.conll
 check "what is read is not written over" same text.before text.txt
 check "nor is that" same names.before names.conll
 wrong "at least 1" train ner --data names.conll --hidden 0 --out ner.safetensors
+wrong "missing.txt" train char-lm "${tiny[@]}" --valid missing.txt --out late.safetensors
+wrong "empty.txt" train char-lm "${tiny[@]}" --test empty.txt --out late.safetensors
+printf 'e' >letter.txt
+wrong "letter.txt" train char-lm "${tiny[@]}" --valid letter.txt --out late.safetensors
+wrong "letter.txt" train char-lm "${tiny[@]}" --test letter.txt --out late.safetensors
+check "and that before it trains" not test -e late.safetensors
 "$unroll" synthesize music --out pieces.txt --count 20 >made.log 2>&1
 "$unroll" train music --data pieces.txt --epochs 1 --hidden 4 --out music.safetensors >made.log 2>&1
 wrong "one answer, and there are 2 inputs" run music.safetensors 1 2 --out piece.mid

@@ -97,6 +97,15 @@ TEST_CASE("char-lm: eval says what training said, and options outside their doma
   run.write("empty", "");
   CHECK_THROWS_AS(run.evaluate({.data = {run.path("empty")}}), FileError);
 
+  run.write("short", "a");
+  std::filesystem::remove(run.model());
+  for (const char* wrong : {"none", "empty", "short", "other"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(run.train({.data = {run.path("data")}, .valid = {run.path(wrong)}}), Error);
+    CHECK_THROWS_AS(run.train({.data = {run.path("data")}, .test = {run.path(wrong)}}), Error);
+    CHECK_FALSE(std::filesystem::exists(run.model()));  // none was trained
+  }
+
   const auto refuses = [&](const nlohmann::json& settings) {
     run.set(small);
     run.set(settings);
