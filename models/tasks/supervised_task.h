@@ -77,7 +77,7 @@ class SupervisedTask : public Task {
     if constexpr (requires { D::hold_out(all, options_); })
       if (data.valid.empty()) valid = D::hold_out(all, options_);
     if (data.valid.empty() && valid.empty())
-      std::tie(all, valid) = parted(std::move(all), static_cast<Index>(std::lround(1 / data.held_out)), 0);
+      std::tie(all, valid) = parted(std::move(all), 0, data.held_out);
     else if (!data.valid.empty())
       valid = read(data.valid, data, report);
     const Examples test = data.test.empty() ? Examples() : read(data.test, data, report);
@@ -134,13 +134,14 @@ class SupervisedTask : public Task {
     return examples;
   }
 
-  /// Part `k` of `parts` apart from the rest, drawn by the seed, or from the end if they are in order.
-  std::pair<Examples, Examples> parted(Examples all, Index parts, Index k) const {
+  /// The share between `begin` and `end` of them apart from the rest, drawn by the seed, or counted from the end if
+  /// they are in order.
+  std::pair<Examples, Examples> parted(Examples all, double begin, double end) const {
     std::vector<std::string> groups;
     std::set<std::string> seen;
     bool ordered = false;
     if constexpr (requires { D::in_order(all); }) ordered = D::in_order(all);
-    if (ordered) k = parts - 1 - k;
+    if (ordered) std::tie(begin, end) = std::pair(1 - end, 1 - begin);
     const auto group_of = [&](const Example& e, std::size_t i) {
       if constexpr (requires { D::group(e); })
         return ordered ? std::to_string(i) : D::group(e);
@@ -149,12 +150,14 @@ class SupervisedTask : public Task {
     };
     for (std::size_t i = 0; i < all.size(); ++i)
       if (const std::string group = group_of(all[i], i); seen.insert(group).second) groups.push_back(group);
-    require<ValueError>(parts > 1 && static_cast<Index>(groups.size()) >= parts,
-                        "train: {} examples cannot be parted into {}", groups.size(), parts);
+    const auto place = [&](double share) {  // a share such as 7 / 10 may be a little less
+      return static_cast<Index>(share * static_cast<double>(groups.size()) + 1e-6);
+    };
+    require<ValueError>(place(end - begin) >= 1 && place(end - begin) < place(1),
+                        "train: {} examples are too few to hold out a share of {:.4g}", groups.size(), end - begin);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     if (!ordered) shuffle(groups, rng);
-    const auto count = static_cast<Index>(groups.size());
-    const std::set<std::string> chosen(groups.begin() + k * count / parts, groups.begin() + (k + 1) * count / parts);
+    const std::set<std::string> chosen(groups.begin() + place(begin), groups.begin() + place(end));
     Examples rest, part;
     for (std::size_t i = 0; i < all.size(); ++i)
       (chosen.contains(group_of(all[i], i)) ? part : rest).push_back(std::move(all[i]));
@@ -204,7 +207,8 @@ class SupervisedTask : public Task {
     std::vector<double> sums;
     bool finished = true;
     for (Index k = 0; k < folds && finished; ++k) {
-      auto [train, valid] = parted(all, folds, k);
+      const auto part = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
+      auto [train, valid] = parted(all, part(k), part(k + 1));
       Trained trained = fitted(train, valid, "", report, false);
       finished = trained.finished;
       const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, valid);

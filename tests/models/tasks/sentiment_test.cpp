@@ -171,6 +171,20 @@ TEST_CASE("sentiment: what was made up is learnt, and what was saved is as good"
   }
 }
 
+TEST_CASE("sentiment: the share that is held out is met to the nearest example, rounded down") {
+  const TaskRun run("sentiment");
+  run.task.synthesize(run.path("data"), 47, 1);
+  run.set(small({{"epochs", 1}, {"phrases", 0}}));
+  TaskData data = given({run.path("data")});
+  for (const auto& [share, examples] : {std::pair{0.1, 4}, {0.2, 9}, {0.3, 14}, {0.45, 21}, {0.5, 23}}) {
+    CAPTURE(share);
+    data.held_out = share;
+    CHECK(run.train(data).at("examples") == examples);
+  }
+  data.held_out = 0.02;
+  CHECK_THROWS_WITH_AS(run.train(data), "train: 47 examples are too few to hold out a share of 0.02", ValueError);
+}
+
 TEST_CASE("sentiment: the majority is that of the training data") {
   const TaskRun run("sentiment");
   run.write("train.csv", header + ",a,5,1\n,a,5,1\n,b,1,0\n");
