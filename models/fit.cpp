@@ -34,22 +34,6 @@ Batches draw_batches(std::span<const Index> lengths, Index batch, Rng& rng) {
   return batches;
 }
 
-void check(const FitProblem& problem, const FitOptions& o) {
-  const auto positive = [](const char* name, Index value, Index most) {
-    require<ValueError>(value > 0 && value <= most, "train: --{} {} is not in 1 .. {}", name, value, most);
-  };
-  positive("epochs", o.epochs, 1 << 20);
-  positive("batch", o.batch, 1 << 16);
-  positive("threads", o.threads, 1024);
-  positive("shards", o.shards, 64);
-  require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
-  require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
-  require<ValueError>(o.decay >= 0, "train: --decay {} is negative", o.decay);
-  require<ValueError>(o.patience >= 0, "train: --patience {} is negative", o.patience);
-  require<ValueError>(o.minutes >= 0, "train: --minutes {} is negative", o.minutes);
-  require<ValueError>(!problem.lengths.empty(), "train: there is nothing to train on");
-}
-
 /// The part of a batch that one tape computes.
 struct Shard {
   explicit Shard(std::uint64_t seed) : tape(seed) {}
@@ -184,7 +168,8 @@ class Fitting {
 }  // namespace
 
 bool fit(const FitProblem& problem, const FitOptions& options, Report& report) {
-  check(problem, options);
+  check_options(options);
+  require<ValueError>(!problem.lengths.empty(), "train: there is nothing to train on");
   return Fitting(problem, options, report).run();
 }
 

@@ -22,16 +22,17 @@ struct FitOptions {
   std::string log = {};  // folder for curves; empty: none
 
   static void fields(auto& o, auto&& f) {
-    f("epochs", o.epochs, "times the examples are gone through");
-    f("batch", o.batch, "examples of an update");
-    f("rate", o.rate, "largest learning rate of Adam");
-    f("clip", o.clip, "largest norm of the gradient; 0: any");
-    f("decay", o.decay, "weight decay, times the rate");
-    f("patience", o.patience, "epochs without a better validation before training ends; 0: any number");
-    f("minutes", o.minutes, "no epoch is begun after so many; 0: any number");
+    f("epochs", o.epochs, "times the examples are gone through", range::count);
+    f("batch", o.batch, "examples of an update", range::batch);
+    f("rate", o.rate, "largest learning rate of Adam", range::rate);
+    f("clip", o.clip, "largest norm of the gradient; 0: any", range::not_negative);
+    f("decay", o.decay, "weight decay, times the rate", range::not_negative);
+    f("patience", o.patience, "epochs without a better validation before training ends; 0: any number",
+      range::count_or_none);
+    f("minutes", o.minutes, "no epoch is begun after so many; 0: any number", range::not_negative);
     f("seed", o.seed, "seed of weights, dropout and the order of examples");
-    f("threads", o.threads, "threads; the result does not depend on them");
-    f("shards", o.shards, "parts of a batch that may run side by side; the result depends on them");
+    f("threads", o.threads, "threads; the result does not depend on them", range::threads);
+    f("shards", o.shards, "parts of a batch that may run side by side; the result depends on them", range::shards);
     f("log", o.log, "folder for curves, as CSV and for TensorBoard");
   }
 };

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/models/data/text.h>
@@ -26,6 +27,28 @@ std::string free_name(const std::string& stem) {
   std::string name = stem + ".safetensors";
   for (int i = 2; std::filesystem::exists(name); ++i) name = fmt::format("{}-{}.safetensors", stem, i);
   return name;
+}
+
+void add_options(CLI::App* command, const Settings& settings) {
+  for (const Setting& s : settings)
+    std::visit(
+        [&](auto* value) {
+          if constexpr (std::same_as<decltype(value), bool*>)
+            command->add_flag("--" + s.name + ",!--no-" + s.name, *value, s.help);
+          else
+            command->add_option("--" + s.name, *value, s.help);
+        },
+        s.value);
+  command->get_option("--cell")->check(CLI::IsMember(cell_names()));
+}
+
+/// Throws ValueError for an option of `command` that differs from what a training was begun with.
+void check_resumed(const CLI::App* command, const Settings& given, const Settings& begun, const std::string& file) {
+  const nlohmann::json now = to_json(given), before = to_json(begun);
+  for (const Setting& s : given)
+    require<ValueError>(command->count("--" + s.name) == 0 || now[s.name] == before[s.name],
+                        "train: {} goes on with the settings that it was begun with: --{} is {} and cannot change",
+                        file, s.name, before[s.name].dump());
 }
 
 struct Program {
@@ -65,19 +88,7 @@ struct Program {
     lm->add_option("--valid", o.valid, "text to validate on; without it the last tenth of the data")->type_name("FILE");
     lm->add_option("--test", o.test, "text to try the trained model on")->type_name("FILE");
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
-    Settings settings;
-    add_settings(settings, o);
-    for (const Setting& s : settings)
-      std::visit(
-          [&](auto* value) {
-            if constexpr (std::same_as<decltype(value), bool*>)
-              lm->add_flag("--" + s.name + ",!--no-" + s.name, *value, s.help);
-            else
-              lm->add_option("--" + s.name, *value, s.help);
-          },
-          s.value);
-    lm->get_option("--cell")->check(CLI::IsMember(cell_names()));
-    auto* epochs = lm->get_option("--epochs");
+    add_options(lm, settings_of(o));
     lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
     lm->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
@@ -85,10 +96,12 @@ struct Program {
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");
-    lm->callback([this, &o, data, out, resume, epochs] {
+    lm->callback([this, &o, lm, data, out, resume] {
       command = [=, &o](Report& report) {
         if (resume->count() > 0) {
           LanguageTraining saved = language_training_of(o.resume);
+          require<ValueError>(saved.words || !o.words, "train: {} is of the task {}", o.resume, saved.task());
+          check_resumed(lm, settings_of(o), settings_of(saved), o.resume);
           saved.resume = o.resume;
           saved.out = out->count() > 0 ? o.out : o.resume;
           saved.threads = o.threads;
@@ -98,8 +111,6 @@ struct Program {
           saved.test = o.test;
           if (data->count() > 0) saved.data = o.data;
           if (!o.valid.empty()) saved.valid = o.valid;
-          require<ValueError>(epochs->count() == 0 || o.epochs == saved.epochs,
-                              "train: an interrupted training goes on as it was begun; --epochs cannot change");
           return train_language_model(saved, report) ? done : interrupted;
         }
         require<ValueError>(data->count() > 0, "train: --data FILE is needed");
@@ -119,28 +130,19 @@ struct Program {
         {"embedded-reber", "the same, with a symbol to remember from the beginning to the end"},
         {"sine", "the next value of a noisy sine"}};
     CLI::App* task = add(train, name.c_str(), whats.at(name).c_str());
-    task->add_option("--cell", o.cell, "recurrent cell")->check(CLI::IsMember(cell_names()));
-    task->add_option("--steps", o.steps, "length of the task; 0: as it is usually tried");
-    task->add_option("--start", o.start,
-                     "length to begin with in adding, copy and parity, which grows as it is learned; 0: all at once");
-    task->add_option("--hidden", o.hidden, "width of the recurrent layers");
-    task->add_option("--layers", o.layers, "number of recurrent layers");
-    task->add_option("--batch", o.batch, "sequences of an update");
-    task->add_option("--updates", o.updates, "most updates; training ends when the task is solved");
-    task->add_option("--rate", o.rate, "largest learning rate of Adam");
-    task->add_option("--clip", o.clip, "largest norm of the gradient; 0: any");
-    task->add_option("--seed", o.seed, "seed of weights and sequences");
+    add_options(task, settings_of(o));
     task->add_option("--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never");
     auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");
-    task->callback([this, name, out, resume] {
+    task->callback([this, name, task, out, resume] {
       command = [=](Report& report) {
         SyntheticTraining training = o;
         training.task = name;
         if (resume->count() > 0) {
           training = synthetic_training_of(o.resume);
           require<ValueError>(training.task == name, "train: {} is of the task {}", o.resume, training.task);
+          check_resumed(task, settings_of(o), settings_of(training), o.resume);
           training.resume = o.resume;
           training.max_steps = o.max_steps;
           training.out = out->count() > 0 ? o.out : o.resume;

@@ -14,13 +14,13 @@ struct DnaOptions {
   double dropout = 0.4, hide = 0.1;
   Index steps = 64, context = 64;
   static void fields(auto& o, auto&& f) {
-    f("filters", o.filters, "filters of the convolution");
-    f("window", o.window, "nucleotides that a filter sees, an odd number");
-    f("hidden", o.hidden, "width of the recurrent layer, of each direction");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("hide", o.hide, "share of nucleotides made unknown while training");
-    f("steps", o.steps, "of a genome: nucleotides predicted in one window");
-    f("context", o.context, "of a genome: nucleotides read before them");
+    f("filters", o.filters, "filters of the convolution", range::width);
+    f("window", o.window, "nucleotides that a filter sees, an odd number", range::width);
+    f("hidden", o.hidden, "width of the recurrent layer, of each direction", range::width);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("hide", o.hide, "share of nucleotides made unknown while training", range::share);
+    f("steps", o.steps, "of a genome: nucleotides predicted in one window", range::count);
+    f("context", o.context, "of a genome: nucleotides read before them", range::count_or_none);
   }
 };
 
@@ -98,9 +98,6 @@ struct DnaModel {
   Index steps, context;
 
   DnaModel(const DnaOptions& o, const DnaSymbols& symbols, Rng& rng) : steps(o.steps), context(o.context) {
-    require<ValueError>(o.filters > 0 && o.window > 0 && o.hidden > 0,
-                        "train: --filters {}, --window {} and --hidden {} must be at least 1", o.filters, o.window,
-                        o.hidden);
     if (symbols.of_genome())
       genome.emplace(GenomeShape{o.filters, o.window, o.hidden, o.dropout}, rng);
     else

@@ -91,12 +91,9 @@ std::vector<Plot> plots_of(const Inspection& inspection) {
 }
 
 void inspect_model(const InspectOptions& o, Report& report) {
-  const auto positive = [](const char* name, Index value, Index most) {
-    require<ValueError>(value > 0 && value <= most, "inspect: --{} {} is not in 1 .. {}", name, value, most);
-  };
-  positive("steps", o.steps, 1 << 20);
-  positive("batch", o.batch, 1 << 16);
-  positive("seeds", o.seeds, 1000);
+  check_range("inspect", "steps", static_cast<double>(o.steps), range::count);
+  check_range("inspect", "batch", static_cast<double>(o.batch), range::batch);
+  check_range("inspect", "seeds", o.seeds, {1, 1000});
   check_output("inspect", o.csv);
   check_output("inspect", o.svg);
   if (!o.svg.empty()) check_plotting(o.svg);

@@ -6,9 +6,7 @@ using nlohmann::json;
 
 json to_json(const LanguageTraining& options) {
   LanguageTraining o = options;
-  Settings settings;
-  add_settings(settings, o);
-  json all = to_json(settings);
+  json all = to_json(settings_of(o));
   all["task"] = o.task();
   all["data"] = o.data;
   all["valid"] = o.valid;
@@ -26,16 +24,11 @@ LanguageTraining from_json(const json& config, const std::string& file) {
   } catch (const json::exception& error) {
     throw FileError(fmt::format("model: {} describes no language model: {}", file, error.what()));
   }
-  Settings settings;
-  add_settings(settings, o);
-  from_json(settings, config, file);
-  for (const double rate : {o.dropout, o.dropout_input, o.dropout_recurrent})
-    require<FileError>(rate >= 0 && rate < 1, "model: {} has a dropout of {}", file, rate);
+  from_json(settings_of(o), config, file);
+  try {
+    check_options(o);
+  } catch (const ValueError& error) { throw FileError(fmt::format("model: {}: {}", file, error.what())); }
   require<FileError>(!o.tied || o.embed == o.hidden, "model: {} is tied, but of two widths", file);
-  constexpr Index most = Index{1} << 20;
-  for (const Index extent : {o.hidden, o.layers, o.embed, o.steps, o.batch, o.epochs, o.shards})
-    require<FileError>(extent > 0 && extent <= most, "model: {} has an extent of {}", file, extent);
-  require<FileError>(o.layers <= 64, "model: {} has {} layers", file, o.layers);
   const std::vector<std::string>& cells = cell_names();
   require<FileError>(std::find(cells.begin(), cells.end(), o.cell) != cells.end(), "model: {} has an unknown cell",
                      file);

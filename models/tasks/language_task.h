@@ -45,29 +45,30 @@ struct LanguageTraining {
 
   /// What a model file says of its training.
   static void fields(auto& o, auto&& f) {
-    f("max-words", o.max_words, "most symbols of a word vocabulary");
+    f("max-words", o.max_words, "most symbols of a word vocabulary", Range{2, 1 << 24});
     f("cell", o.cell, "recurrent cell");
-    f("hidden", o.hidden, "width of the recurrent layers");
-    f("layers", o.layers, "number of recurrent layers");
-    f("embed", o.embed, "width of the embedding");
-    f("steps", o.steps, "steps of truncated back-propagation");
-    f("batch", o.batch, "sequences read side by side");
-    f("epochs", o.epochs, "times the data are read");
-    f("dropout", o.dropout, "share of outputs dropped, between layers and after the last");
-    f("dropout-input", o.dropout_input, "share of the embedding's features dropped");
-    f("dropout-recurrent", o.dropout_recurrent, "share of recurrent weights dropped for each window");
+    f("hidden", o.hidden, "width of the recurrent layers", range::width);
+    f("layers", o.layers, "number of recurrent layers", range::depth);
+    f("embed", o.embed, "width of the embedding", range::width);
+    f("steps", o.steps, "steps of truncated back-propagation", range::count);
+    f("batch", o.batch, "sequences read side by side", range::batch);
+    f("epochs", o.epochs, "times the data are read", range::count);
+    f("dropout", o.dropout, "share of outputs dropped, between layers and after the last", range::dropped);
+    f("dropout-input", o.dropout_input, "share of the embedding's features dropped", range::dropped);
+    f("dropout-recurrent", o.dropout_recurrent, "share of recurrent weights dropped for each window", range::dropped);
     f("locked", o.locked, "one mask of dropout for all steps of a window");
     f("tied", o.tied, "the embedding is the output layer too; of one width with the layers");
-    f("init", o.init, "all weights uniform up to so much; 0: as each layer does");
+    f("init", o.init, "all weights uniform up to so much; 0: as each layer does", Range{0, 1e6});
     f("optimizer", o.optimizer, "adam or sgd");
     f("schedule", o.schedule, "cosine: to a fiftieth of the rate at the end; steps: by --factor after --hold epochs");
-    f("rate", o.rate, "largest learning rate");
-    f("clip", o.clip, "largest norm of the gradient; 0: any");
-    f("hold", o.hold, "epochs with the whole rate");
-    f("factor", o.factor, "what the rate is multiplied by before each further epoch");
-    f("patience", o.patience, "epochs without a better validation before training ends; 0: any number");
+    f("rate", o.rate, "largest learning rate", range::rate);
+    f("clip", o.clip, "largest norm of the gradient; 0: any", range::not_negative);
+    f("hold", o.hold, "epochs with the whole rate", range::count_or_none);
+    f("factor", o.factor, "what the rate is multiplied by before each further epoch", Range{1e-12, 1});
+    f("patience", o.patience, "epochs without a better validation before training ends; 0: any number",
+      range::count_or_none);
     f("seed", o.seed, "seed of weights and dropout");
-    f("shards", o.shards, "parts of the batch that may run side by side; the result depends on them");
+    f("shards", o.shards, "parts of the batch that may run side by side; the result depends on them", range::shards);
   }
 };
 

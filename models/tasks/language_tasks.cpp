@@ -18,10 +18,9 @@ class LanguageTask : public Task {
   }
   std::string format() const override { return "UTF-8 text"; }
   Settings settings() override {
-    Settings all;
-    add_settings(all, o_);
-    all.push_back({"threads", &o_.threads, "threads; the result does not depend on them"});
-    all.push_back({"log", &o_.log, "folder for curves, as CSV and for TensorBoard"});
+    Settings all = settings_of(o_);
+    all.push_back({"threads", &o_.threads, "threads; the result does not depend on them", range::threads});
+    all.push_back({"log", &o_.log, "folder for curves, as CSV and for TensorBoard", {}});
     return all;
   }
 

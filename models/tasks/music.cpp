@@ -21,11 +21,11 @@ struct MusicOptions {
   double dropout = 0.2, zoneout = 0.05;
   static void fields(auto& o, auto&& f) {
     f("cell", o.cell, "cell of the recurrent layers");
-    f("hidden", o.hidden, "width");
-    f("layers", o.layers, "recurrent layers");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("zoneout", o.zoneout, "share of the state that stays as it was, while training");
-    f("transpose", o.transpose, "semitones by which pieces are moved up or down at most while training");
+    f("hidden", o.hidden, "width", range::width);
+    f("layers", o.layers, "recurrent layers", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("zoneout", o.zoneout, "share of the state that stays as it was, while training", range::share);
+    f("transpose", o.transpose, "semitones by which pieces are moved up or down at most while training", Range{0, 127});
   }
 };
 
@@ -60,8 +60,6 @@ struct MusicModel {
   }
 
   static Layers layers(const MusicOptions& o, Rng& rng) {
-    require<ValueError>(o.layers > 0 && o.hidden > 0, "train: {} layers of width {}", o.layers, o.hidden);
-    require<ValueError>(o.transpose >= 0, "train: --transpose {} is negative", o.transpose);
     std::vector<Recurrent<Cell>> all;
     for (Index i = 0; i < o.layers; ++i)
       all.emplace_back(AnyCell<>(i == 0 ? inputs : o.hidden, o.hidden, rng, o.cell), o.zoneout);

@@ -15,13 +15,13 @@ struct NerOptions {
   Index words = 100, characters = 30, spelling = 30, hidden = 128, layers = 1;
   double dropout = 0.5, unknown = 0.5;
   static void fields(auto& o, auto&& f) {
-    f("words", o.words, "width of the vector of a word");
-    f("characters", o.characters, "width of the vector of a character");
-    f("spelling", o.spelling, "width of each direction over the characters of a word");
-    f("hidden", o.hidden, "width of each direction over the words");
-    f("layers", o.layers, "bidirectional layers over the words");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("unknown", o.unknown, "share of words met but once that are taken as unknown while training");
+    f("words", o.words, "width of the vector of a word", range::width);
+    f("characters", o.characters, "width of the vector of a character", range::width);
+    f("spelling", o.spelling, "width of each direction over the characters of a word", range::width);
+    f("hidden", o.hidden, "width of each direction over the words", range::width);
+    f("layers", o.layers, "bidirectional layers over the words", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("unknown", o.unknown, "share of words met but once that are taken as unknown while training", range::share);
   }
 };
 
@@ -114,10 +114,7 @@ struct Ner {
   static std::vector<Sentence> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
     return read_sentences(files, bad);
   }
-  static Symbols learn(const std::vector<Sentence>& sentences, const Options& o) {
-    require<ValueError>(o.unknown >= 0 && o.unknown <= 1, "ner: --unknown {} is not in 0 .. 1", o.unknown);
-    return Symbols::learn(sentences);
-  }
+  static Symbols learn(const std::vector<Sentence>& sentences, const Options&) { return Symbols::learn(sentences); }
   static void encode(Sentence& s, const Symbols& symbols) { symbols.encode(s); }
 
   /// The tags of each sentence in BIO.

@@ -21,11 +21,12 @@ struct PixelsOptions {
   static void fields(auto& o, auto&& f) {
     f("order", o.order, "rows: a row is a step; pixels: a pixel is one; permuted: pixels in a fixed random order");
     f("cell", o.cell, "recurrent cell");
-    f("hidden", o.hidden, "width of each direction");
-    f("layers", o.layers, "recurrent layers");
+    f("hidden", o.hidden, "width of each direction", range::width);
+    f("layers", o.layers, "recurrent layers", range::depth);
     f("bidirectional", o.bidirectional, "read from both ends");
-    f("dropout", o.dropout, "share of features dropped between layers and before the last, while training");
-    f("shift", o.shift, "pixels by which images are moved at most while training");
+    f("dropout", o.dropout, "share of features dropped between layers and before the last, while training",
+      range::dropped);
+    f("shift", o.shift, "pixels by which images are moved at most while training", Range{0, 1000});
   }
 };
 
@@ -61,9 +62,7 @@ struct PixelsModel {
         both_ways(o.bidirectional
                       ? std::optional<BothWays>(std::in_place, width, o.hidden, o.layers, rng, o.dropout, o.cell)
                       : std::nullopt),
-        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {
-    require<ValueError>(o.shift >= 0, "pixels: --shift {} is negative", o.shift);
-  }
+        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {}
 
   Var<> logits(Tape<>& tape, std::span<const Image* const> images) const {
     const Var<> xs = features(tape, images);
@@ -81,7 +80,7 @@ struct PixelsModel {
   /// Which pixel comes when. The permutation is the same for all models.
   static std::vector<Index> order_of(const std::string& name, Index count) {
     require<ValueError>(name == "rows" || name == "pixels" || name == "permuted",
-                        "pixels: --order '{}' is not rows, pixels or permuted", name);
+                        "train: --order '{}' is not rows, pixels or permuted", name);
     std::vector<Index> order(static_cast<std::size_t>(count));
     std::iota(order.begin(), order.end(), Index{0});
     Rng rng{784};

@@ -21,13 +21,14 @@ struct SentimentOptions {
     f("text", o.text, "columns of a review's text, separated by commas");
     f("stars", o.stars, "column of 1 to 5 stars");
     f("recommended", o.recommended, "column of 0 or 1");
-    f("embed", o.embed, "width of a word");
-    f("hidden", o.hidden, "width of each direction, or of a tree's nodes");
-    f("layers", o.layers, "bidirectional layers");
-    f("min-count", o.min_count, "how often a word must be met to be known");
-    f("phrases", o.phrases, "parts of each tree, drawn anew each time, from which a sequence model learns too");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("word-dropout", o.word_dropout, "share of words that are taken for unknown while training");
+    f("embed", o.embed, "width of a word", range::width);
+    f("hidden", o.hidden, "width of each direction, or of a tree's nodes", range::width);
+    f("layers", o.layers, "bidirectional layers", range::depth);
+    f("min-count", o.min_count, "how often a word must be met to be known", range::count_or_none);
+    f("phrases", o.phrases, "parts of each tree, drawn anew each time, from which a sequence model learns too",
+      range::count_or_none);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("word-dropout", o.word_dropout, "share of words that are taken for unknown while training", range::share);
     f("ordinal", o.ordinal, "ordinal regression instead of a probability for each label");
   }
 };
@@ -169,11 +170,11 @@ struct Sentiment {
     const bool trees = holds_trees(file);
     const std::string target = o.target != "auto" ? o.target : trees ? "sentiment5" : "stars";
     sentiment_labels(target);
-    require<ValueError>(trees == target.starts_with("sentiment"), "sentiment: {} holds {}, which do not say '{}'", file,
+    require<ValueError>(trees == target.starts_with("sentiment"), "{} holds {}, which do not say '{}'", file,
                         trees ? "trees" : "reviews", target);
-    require<ValueError>(o.model == "sequence" || o.model == "tree", "sentiment: --model {} is not sequence or tree",
+    require<ValueError>(o.model == "sequence" || o.model == "tree", "train: --model {} is not sequence or tree",
                         o.model);
-    require<ValueError>(trees || o.model == "sequence", "sentiment: {} holds no trees", file);
+    require<ValueError>(trees || o.model == "sequence", "{} holds no trees", file);
     return target;
   }
   static std::vector<Opinion> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
@@ -188,17 +189,7 @@ struct Sentiment {
     }
     return all;
   }
-  static void check(const Options& o) {
-    for (const Index width : {o.embed, o.hidden, o.layers})
-      require<ValueError>(width > 0, "sentiment: --embed {}, --hidden {} and --layers {} must be at least 1", o.embed,
-                          o.hidden, o.layers);
-    require<ValueError>(o.phrases >= 0, "sentiment: --phrases {} is negative", o.phrases);
-    require<ValueError>(o.dropout >= 0 && o.dropout < 1, "sentiment: --dropout {} is not in 0 .. 1", o.dropout);
-    require<ValueError>(o.word_dropout >= 0 && o.word_dropout <= 1, "sentiment: --word-dropout {} is not in 0 .. 1",
-                        o.word_dropout);
-  }
   static Symbols learn(const std::vector<Opinion>& opinions, const Options& o) {
-    check(o);
     return Symbols::learn(opinions, o.min_count);
   }
   static void encode(Opinion& opinion, const Symbols& symbols) { symbols.encode(opinion); }

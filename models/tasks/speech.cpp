@@ -18,13 +18,14 @@ struct SpeechOptions {
   double dropout = 0.3;
   double warp = 0.1;
   static void fields(auto& o, auto&& f) {
-    f("digits", o.digits, "recordings of a speaker are also joined to strings of up to so many; 1: they are not");
-    f("joins", o.joins, "strings that a recording is in, besides standing alone");
+    f("digits", o.digits, "recordings of a speaker are also joined to strings of up to so many; 1: they are not",
+      Range{1, 100});
+    f("joins", o.joins, "strings that a recording is in, besides standing alone", Range{0, 100});
     f("speaker", o.speaker, "the speaker to validate on; empty: a share of all");
-    f("hidden", o.hidden, "width of the convolution and of each direction");
-    f("layers", o.layers, "bidirectional layers");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("warp", o.warp, "by how much time and pitch are stretched at most while training");
+    f("hidden", o.hidden, "width of the convolution and of each direction", range::width);
+    f("layers", o.layers, "bidirectional layers", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("warp", o.warp, "by how much time and pitch are stretched at most while training", Range{0, 0.5});
   }
 };
 
@@ -128,10 +129,6 @@ struct Speech {
                                   "a folder or an archive of WAV files LABELS_SPEAKER_INDEX.wav, such as 7_ann_3.wav";
 
   static std::vector<Utterance> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
-    require<ValueError>(o.digits >= 1 && o.digits <= 100, "speech: --digits {} is not in 1 .. 100", o.digits);
-    require<ValueError>(o.joins >= 0 && o.joins <= 100, "speech: --joins {} is not in 0 .. 100", o.joins);
-    require<ValueError>(o.hidden > 0, "speech: --hidden {} is not positive", o.hidden);
-    require<ValueError>(o.warp >= 0 && o.warp <= 0.5, "speech: --warp {} is not in 0 .. 0.5", o.warp);
     Rng rng{static_cast<std::uint64_t>(o.fit.seed)};
     return read_utterances(files, 2 * 0.01 * stride, {.digits = o.digits, .joins = o.joins}, rng, bad);
   }
@@ -150,8 +147,8 @@ struct Speech {
   static std::vector<Utterance> hold_out(std::vector<Utterance>& all, const Options& o) {
     if (o.speaker.empty()) return {};
     const auto first = std::stable_partition(all.begin(), all.end(), [&](auto& u) { return u.speaker != o.speaker; });
-    require<ValueError>(first != all.end(), "speech: there is no speaker {}", o.speaker);
-    require<ValueError>(first != all.begin(), "speech: there is no speaker but {}", o.speaker);
+    require<ValueError>(first != all.end(), "train: there is no speaker {}", o.speaker);
+    require<ValueError>(first != all.begin(), "train: there is no speaker but {}", o.speaker);
     std::vector<Utterance> held(std::make_move_iterator(first), std::make_move_iterator(all.end()));
     all.erase(first, all.end());
     return held;

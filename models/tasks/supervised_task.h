@@ -68,9 +68,14 @@ class SupervisedTask : public Task {
   std::string name() const override { return D::name; }
   std::string what() const override { return D::what; }
   std::string format() const override { return D::format; }
-  Settings settings() override { return settings_of(options_); }
+  Settings settings() override {
+    Settings all = settings_of(options_);
+    add_settings(all, options_.fit);
+    return all;
+  }
 
   bool train(const TaskData& data, const std::string& out, Report& report) override {
+    check(settings());
     Examples all = read(data.data, data, report);
     if (data.folds > 0) return cross_validate(all, data.folds, report);
     Examples valid;
@@ -118,13 +123,6 @@ class SupervisedTask : public Task {
     std::unique_ptr<Model> model;
     bool finished = true;
   };
-
-  static Settings settings_of(Options& options) {
-    Settings all;
-    add_settings(all, options);
-    add_settings(all, options.fit);
-    return all;
-  }
 
   Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
     BadLines bad(data.skip_bad);
@@ -174,9 +172,6 @@ class SupervisedTask : public Task {
     encode(valid, t.symbols);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     t.model = std::make_unique<Model>(options_, t.symbols, rng);
-    for (const Parameter<float>* p : parameters(*t.model))
-      require<ValueError>(p->shape().size() > 0, "train: {} has the shape {}: widths and layers are at least 1",
-                          p->name(), p->shape());
     report.say(fmt::format("{}: {} examples to train on, {} to validate on, {} parameters", D::name, train.size(),
                            valid.size(), count_parameters(*t.model)));
     FitProblem problem;

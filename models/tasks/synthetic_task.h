@@ -3,6 +3,7 @@
 #include <unroll/layers/layers.h>
 #include <unroll/models/data/synthetic.h>
 #include <unroll/models/report.h>
+#include <unroll/models/settings.h>
 #include <unroll/optim/optim.h>
 
 // The synthetic tasks of the program: a stack of recurrent layers learns one of them.
@@ -16,9 +17,24 @@ struct SyntheticTraining {
   Index start = 0;  // length to begin with, which grows to `steps` as it is learned; 0: the whole length at once
   Index hidden = 64, layers = 1, batch = 32, updates = 20000;
   double rate = 4e-3, clip = 1.0;
-  std::uint64_t seed = 1;
+  Index seed = 1;
   std::string out = {}, resume = {};
-  Index max_steps = 0;  // stop as if interrupted after so many updates; 0: never
+  Index max_steps = 0;  // stop after so many updates, to be resumed; 0: never
+
+  /// What a model file says of its training.
+  static void fields(auto& o, auto&& f) {
+    f("cell", o.cell, "recurrent cell");
+    f("steps", o.steps, "length of the task; 0: as it is usually tried", range::count_or_none);
+    f("start", o.start, "length to begin with in adding, copy and parity, which grows as it is learned; 0: all at once",
+      range::count_or_none);
+    f("hidden", o.hidden, "width of the recurrent layers", range::width);
+    f("layers", o.layers, "number of recurrent layers", range::depth);
+    f("batch", o.batch, "sequences of an update", range::batch);
+    f("updates", o.updates, "most updates; training ends when the task is solved", Range{1, 0x1p40});
+    f("rate", o.rate, "largest learning rate of Adam", range::rate);
+    f("clip", o.clip, "largest norm of the gradient; 0: any", range::not_negative);
+    f("seed", o.seed, "seed of weights and sequences");
+  }
 };
 
 /// Recurrent layers and a head that is read at every scored step.

@@ -15,23 +15,10 @@ using nlohmann::json;
 constexpr Index evaluate_every = 200;
 constexpr std::uint64_t held_out_seed = 0x5EED;
 
-void check(const SyntheticTraining& o) {
-  const auto positive = [](const char* name, Index value, Index most) {
-    require<ValueError>(value > 0 && value <= most, "train: --{} {} is not in 1 .. {}", name, value, most);
-  };
-  positive("hidden", o.hidden, 1 << 16);
-  positive("layers", o.layers, 64);
-  positive("batch", o.batch, 1 << 16);
-  positive("updates", o.updates, Index{1} << 40);
-  require<ValueError>(o.start >= 0, "train: --start {} is negative", o.start);
-  require<ValueError>(o.rate > 0 && std::isfinite(o.rate), "train: --rate {} is not positive", o.rate);
-  require<ValueError>(o.clip >= 0, "train: --clip {} is negative", o.clip);
-}
-
-json to_json(const SyntheticTraining& o) {
-  return {{"task", o.task},     {"cell", o.cell},     {"steps", o.steps}, {"start", o.start},
-          {"hidden", o.hidden}, {"layers", o.layers}, {"batch", o.batch}, {"updates", o.updates},
-          {"rate", o.rate},     {"clip", o.clip},     {"seed", o.seed}};
+json to_json(SyntheticTraining o) {
+  json all = to_json(settings_of(o));
+  all["task"] = o.task;
+  return all;
 }
 
 /// How many sequences of `e` are right at every scored step: each class that is allowed there has a larger logit than
@@ -76,10 +63,10 @@ std::string text_of(const SyntheticTask& task, const SyntheticScore& score) {
 }  // namespace
 
 SyntheticTrainer::SyntheticTrainer(const SyntheticTraining& options)
-    : options_((check(options), options)),
+    : options_((check_options(options), options)),
       task_(synthetic_task(options.task, options.steps)),
-      weights_(options.seed),
-      examples_(options.seed + 1),
+      weights_(static_cast<std::uint64_t>(options.seed)),
+      examples_(static_cast<std::uint64_t>(options.seed) + 1),
       model_(task_, options_, weights_),
       adam_(parameters(model_), {.rate = options.rate, .clip = options.clip}),
       length_(task_.learnable && options.start > 0 ? std::min(task_.steps, options.start) : task_.steps) {
@@ -199,22 +186,13 @@ SyntheticTraining synthetic_training_of(const std::string& model_file) {
     const auto& names = synthetic_task_names();
     require<FileError>(std::ranges::find(names, o.task) != names.end(), "model: {} is a {}, not of a synthetic task",
                        model_file, o.task);
-    o.cell = all.at("cell");
-    o.steps = all.at("steps");
-    o.start = all.at("start");
-    o.hidden = all.at("hidden");
-    o.layers = all.at("layers");
-    o.batch = all.at("batch");
-    o.updates = all.at("updates");
-    o.rate = all.at("rate");
-    o.clip = all.at("clip");
-    o.seed = all.at("seed");
+    from_json(settings_of(o), all, model_file);
   } catch (const json::exception& error) {
     throw FileError(fmt::format("model: {} describes no synthetic task: {}", model_file, error.what()));
   }
   // The extents must be those of the arrays before memory is set aside for a model of them.
   try {
-    check(o);
+    check_options(o);
     const SyntheticTask task = synthetic_task(o.task, o.steps);
     const auto head = file.tensors.find("head/bias");
     const auto input = file.tensors.find("rnn/layers/0/cell/input/weight");

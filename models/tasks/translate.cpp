@@ -25,15 +25,17 @@ struct TranslateOptions {
   Index beam = 5;
   double length_penalty = 1;
   static void fields(auto& o, auto&& f) {
-    f("embedding", o.embedding, "width of the vectors of symbols");
-    f("hidden", o.hidden, "width of each direction of the encoder, and of the decoder");
-    f("layers", o.layers, "bidirectional layers of the encoder");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("smoothing", o.smoothing, "share of the target's mass that is spread over all symbols");
-    f("merges", o.merges, "byte pairs that become symbols, in each language; 0: whole words that occur twice");
+    f("embedding", o.embedding, "width of the vectors of symbols", range::width);
+    f("hidden", o.hidden, "width of each direction of the encoder, and of the decoder", range::width);
+    f("layers", o.layers, "bidirectional layers of the encoder", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("smoothing", o.smoothing, "share of the target's mass that is spread over all symbols", range::dropped);
+    f("merges", o.merges, "byte pairs that become symbols, in each language; 0: whole words that occur twice",
+      range::count_or_none);
     f("lower", o.lower, "everything in lower case");
-    f("beam", o.beam, "hypotheses that are kept open");
-    f("length-penalty", o.length_penalty, "0: hypotheses by log probability, 1: nearly by that of a symbol");
+    f("beam", o.beam, "hypotheses that are kept open", Range{1, 100});
+    f("length-penalty", o.length_penalty, "0: hypotheses by log probability, 1: nearly by that of a symbol",
+      Range{0, 100});
   }
 };
 
@@ -58,9 +60,7 @@ struct TranslateModel {
         encoder(o.embedding, o.hidden, o.layers, rng, o.dropout),
         decoder(o.embedding, {o.embedding, o.hidden, rng}, {o.hidden, 2 * o.hidden, o.hidden, rng}, rng,
                 ReadoutKind::tanh, o.embedding),
-        bridge(encoder, decoder.cell, rng) {
-    require<ValueError>(o.beam > 0 && o.beam <= 100, "train: --beam {} is not in 1 .. 100", o.beam);
-  }
+        bridge(encoder, decoder.cell, rng) {}
 
   struct Read {
     AttentionMemory<> memory;
@@ -151,7 +151,6 @@ struct Translate {
   }
   static std::string group(const TranslatedSentence& s) { return s.source; }
   static Symbols learn(const std::vector<TranslatedSentence>& all, const Options& o) {
-    require<ValueError>(o.merges >= 0, "train: --merges {} is negative", o.merges);
     return Symbols::learn(all, o.merges, o.lower);
   }
   static void encode(TranslatedSentence& s, const Symbols& symbols) { symbols.encode(s); }

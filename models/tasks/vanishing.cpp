@@ -32,7 +32,8 @@ bool show_vanishing(const VanishingOptions& o, Report& report) {
   double total = 0;
   for (const Index steps : o.steps) total += static_cast<double>(steps);
   for (const std::string& cell : o.cells) {
-    SyntheticTraining training{.task = "adding", .cell = cell, .hidden = o.hidden, .updates = 1 << 20, .seed = o.seed};
+    SyntheticTraining training{
+        .task = "adding", .cell = cell, .hidden = o.hidden, .updates = 1 << 20, .seed = static_cast<Index>(o.seed)};
     std::unique_ptr<SyntheticTrainer> before;
     for (std::size_t i = 0; i < o.steps.size(); ++i) {
       training.steps = o.steps[i];

@@ -16,10 +16,10 @@ struct VideoOptions {
   double dropout = 0.4;
   double jitter = 0.02;  // of joints, while training
   static void fields(auto& o, auto&& f) {
-    f("hidden", o.hidden, "width of each direction");
-    f("layers", o.layers, "bidirectional layers");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("jitter", o.jitter, "standard deviation by which joints are moved while training");
+    f("hidden", o.hidden, "width of each direction", range::width);
+    f("layers", o.layers, "bidirectional layers", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("jitter", o.jitter, "standard deviation by which joints are moved while training", Range{0, 100});
   }
 };
 

@@ -17,11 +17,11 @@ struct VowelsOptions {
   double dropout = 0.4;
   double jitter = 0.2;
   static void fields(auto& o, auto&& f) {
-    f("block", o.block, "utterances of each speaker, in a file X without a file size_X beside it");
-    f("hidden", o.hidden, "width of each direction");
-    f("layers", o.layers, "bidirectional layers");
-    f("dropout", o.dropout, "share of features dropped while training");
-    f("jitter", o.jitter, "standard deviation by which coefficients are moved while training");
+    f("block", o.block, "utterances of each speaker, in a file X without a file size_X beside it", range::count);
+    f("hidden", o.hidden, "width of each direction", range::width);
+    f("layers", o.layers, "bidirectional layers", range::depth);
+    f("dropout", o.dropout, "share of features dropped while training", range::dropped);
+    f("jitter", o.jitter, "standard deviation by which coefficients are moved while training", Range{0, 100});
   }
 };
 
@@ -77,9 +77,6 @@ struct Vowels {
                                   "speaker after the other; beside it size_X, how many utterances of each";
 
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
-    require<ValueError>(o.block > 0, "vowels: --block {} is not positive", o.block);
-    require<ValueError>(o.hidden > 0, "vowels: --hidden {} is not positive", o.hidden);
-    require<ValueError>(o.jitter >= 0 && o.jitter <= 100, "vowels: --jitter {} is not in 0 .. 100", o.jitter);
     return read_labelled_vowels(files, o.block, bad);
   }
   static Symbols learn(const std::vector<Vowel>& vowels, const Options&) {

@@ -123,6 +123,13 @@ check "to the same bits, after an interrupt" same whole.safetensors cut.safetens
 check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
 "$unroll" train char-lm "${tiny[@]}" --max-steps 5 --out part.safetensors >/dev/null 2>&1
 check "and it says so" exits 2 "was not trained on" "$unroll" train char-lm --resume part.safetensors --data reversed.txt
+for option in "--hidden 24" "--cell gru" "--seed 7" "--epochs 3" "--tied" "--rate 1"; do
+  check "settings stay, such as $option" exits 2 "part.safetensors goes on .*${option%% *} is .* and cannot change" \
+    "$unroll" train char-lm --resume part.safetensors $option
+done
+check "a model of characters is none of words" exits 2 "of the task char-lm" "$unroll" train word-lm --resume part.safetensors
+check "what is given again as it was changes nothing" exits 0 '' "$unroll" train char-lm "${tiny[@]}" --resume part.safetensors
+check "as if it was not given" same lstm.safetensors part.safetensors
 
 # Tasks that need no data, and a look inside
 
@@ -143,6 +150,7 @@ check "a growing task stops" exits 0 '' "$unroll" train adding "${grow[@]}" --ma
 check "and goes on" "$unroll" train adding --resume part.safetensors
 check "to the same bits" same adding.safetensors part.safetensors
 check "a task's training stops" exits 0 '' "$unroll" train copy "${small[@]}" --steps 4 --updates 30 --max-steps 11 --out part.safetensors
+check "settings of a task stay" exits 2 "hidden is 16 and cannot" "$unroll" train copy --resume part.safetensors --hidden 8
 check "and goes on" "$unroll" train copy --resume part.safetensors
 check "to the same bits" same copy.safetensors part.safetensors
 
@@ -205,7 +213,13 @@ wrong "is read" train char-lm --data text.txt --out text.txt
 wrong "is read" train ner --data names.conll --out ./names.conll
 check "what is read is not written over" same text.before text.txt
 check "nor is that" same names.before names.conll
-wrong "at least 1" train ner --data names.conll --hidden 0 --out ner.safetensors
+for task in char-lm ner adding; do
+  data=(--data names.conll)
+  [[ $task != adding ]] || data=()
+  wrong "train: --hidden 0 is not in 1 .. 65536" train $task "${data[@]}" --hidden 0
+  wrong "train: --layers 1000000 is not in 1 .. 64" train $task "${data[@]}" --layers 1000000
+  wrong "train: --batch 0 is not in 1 .. 65536" train $task "${data[@]}" --batch 0
+done
 wrong "missing.txt" train char-lm "${tiny[@]}" --valid missing.txt --out late.safetensors
 wrong "empty.txt" train char-lm "${tiny[@]}" --test empty.txt --out late.safetensors
 printf 'e' >letter.txt

@@ -42,7 +42,7 @@ TEST_CASE("ner: types that were not there to be learnt count as missed, and no e
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("bad")}}),
                        (run.path("bad") + ":2: a token and a tag are expected").c_str(), FileError);
   run.set({{"unknown", 1.5}});
-  CHECK_THROWS_AS(run.train({.data = {run.path("data")}}), ValueError);
+  CHECK_THROWS_WITH_AS(run.train({.data = {run.path("data")}}), "train: --unknown 1.5 is not in 0 .. 1", ValueError);
   run.write("empty", "");
   CHECK_THROWS_AS(run.evaluate({.data = {run.path("empty")}}), FileError);
 }

@@ -47,7 +47,7 @@ TEST_CASE("speech: a speaker can be held out, and single digits trained on alone
   CHECK(trained.at("examples") == 20);
   CHECK(!trained.contains("string_accuracy"));
   run.set({{"speaker", "carl"}});
-  CHECK_THROWS_WITH_AS(run.train({.data = {run.path("data")}}), "speech: there is no speaker carl", ValueError);
+  CHECK_THROWS_WITH_AS(run.train({.data = {run.path("data")}}), "train: there is no speaker carl", ValueError);
   for (const nlohmann::json& wrong : std::vector<nlohmann::json>{{{"digits", 0}}, {{"joins", -1}}, {{"warp", 2.0}}}) {
     run.set(small);
     run.set(wrong);
