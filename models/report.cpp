@@ -32,6 +32,11 @@ void Report::say(const std::string& text) {
   print(json_ ? stderr : stdout, text + "\n");
 }
 
+void Report::warn(const std::string& text) {
+  end_progress();
+  print(stderr, text + "\n");
+}
+
 void Report::progress(const std::string& text) {
   std::FILE* const to = json_ ? stderr : stdout;
   const bool terminal = isatty(fileno(to)) != 0;

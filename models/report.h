@@ -23,6 +23,8 @@ class Report {
 
   /// A sentence.
   void say(const std::string& text);
+  /// A sentence about what may be wrong, on standard error.
+  void warn(const std::string& text);
   /// The progress line, replaced in place on a terminal and repeated every few seconds elsewhere.
   void progress(const std::string& text);
   /// A result; the last one of a command is its metrics.

@@ -10,6 +10,7 @@
 #include <kissfft/kissfft.hh>
 #include <memory>
 #include <numbers>
+#include <string_view>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -46,6 +47,20 @@ struct Bytes {
             .tell = [](void* self) { return of(self).at; }};
   }
 };
+
+/// Whether the samples of a WAV file end before its header says. Where nobody could go back to the header, as in a
+/// pipe, it says something close to all that 31 or 32 bits can.
+bool ends_early(std::string_view wav) {
+  const auto number = [&](std::size_t at) {
+    std::uint32_t n = 0;
+    std::memcpy(&n, wav.data() + at, sizeof n);
+    return n;
+  };
+  if (!wav.starts_with("RIFF")) return false;
+  for (std::size_t at = 12; at + 8 <= wav.size(); at += 8 + std::size_t{number(at + 4)} + number(at + 4) % 2)
+    if (wav.substr(at, 4) == "data") return number(at + 4) < 0x7FFF0000 && number(at + 4) > wav.size() - at - 8;
+  return false;
+}
 
 double mel(double hertz) { return 2595 * std::log10(1 + hertz / 700); }
 double hertz(double mel) { return 700 * (std::pow(10, mel / 2595) - 1); }
@@ -100,6 +115,7 @@ Sound decode_sound(const std::string& bytes) {
   SF_INFO info{};
   const SoundFile file(sf_open_virtual(&io, SFM_READ, &info, &source));
   if (!file) throw ValueError(fmt::format("it is no sound: {}", sf_strerror(nullptr)));
+  require<ValueError>(!ends_early(bytes), "it ends before the last of the samples that its header promises");
   const auto channels = static_cast<std::size_t>(info.channels);
   Sound sound{{}, info.samplerate};
   std::vector<float> part(1024 * channels);

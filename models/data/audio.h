@@ -17,7 +17,8 @@ struct Sound {
 };
 
 /// The sound in the bytes of a file: WAV, or what else libsndfile knows. Channels are averaged. Throws ValueError for
-/// bytes that are no sound, hold none, or have samples that are far off the scale or no numbers.
+/// bytes that are no sound, hold none or less than their header says, or have samples that are far off the scale or no
+/// numbers.
 Sound decode_sound(const std::string& bytes);
 /// Writes a WAV file of 16 bits; what is beyond the scale is cut. Throws FileError.
 void write_wav(const std::string& path, const Sound& sound);

@@ -28,7 +28,7 @@ class CsvParser {
   CsvParser& operator=(const CsvParser&) = delete;
 
   std::vector<CsvRow> parse(std::string_view text) {
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    text = without_byte_order_mark(text);
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
       ++line_;

@@ -8,6 +8,10 @@
 #include <filesystem>
 #include <memory>
 
+#include <fmt/ranges.h>
+
+#include <unroll/models/data/utf8.h>
+
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
@@ -75,9 +79,15 @@ void for_each_file_in(const std::string& path, const std::function<void(const st
     return;
   }
   const Archive a = open(path, false);
-  for (archive_entry* entry = nullptr; next_entry(a.get(), path, entry);)
-    if (archive_entry_filetype(entry) == AE_IFREG) f(archive_entry_pathname(entry), content_of_entry(a.get(), path));
+  for (archive_entry* entry = nullptr; next_entry(a.get(), path, entry);) {
+    const char* const member = archive_entry_pathname(entry);  // none where it cannot be written in this locale
+    const std::string name = fmt::format("{}/{}", path, member == nullptr ? "?" : member);
+    if (archive_entry_filetype(entry) == AE_IFREG) f(name, content_of_entry(a.get(), name));
+  }
 }
+
+LineReader::LineReader(std::string path)
+    : path_(std::move(path)), text_(read_file(path_)), at_(text_.size() - without_byte_order_mark(text_).size()) {}
 
 bool LineReader::next(std::string_view& line) {
   if (at_ >= text_.size()) return false;
@@ -97,9 +107,12 @@ void BadLines::report(const std::string& place, const std::string& what) {
 }
 
 std::string BadLines::summary() const {
-  return count_ == 0 ? ""
-                     : fmt::format("{} malformed line{} left out, the first: {}", count_,
-                                   count_ == 1 ? " was" : "s were", first_);
+  std::vector<std::string> parts;
+  if (count_ > 0)
+    parts.push_back(
+        fmt::format("{} malformed line{} left out, the first: {}", count_, count_ == 1 ? " was" : "s were", first_));
+  for (const auto& [what, count] : left_out_) parts.push_back(fmt::format("{} left out: {}", what, count));
+  return fmt::format("{}", fmt::join(parts, "\n"));
 }
 
 std::vector<std::string_view> split_line(std::string_view line, char separator) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include <unroll/models/data/files.h>
+#include <unroll/models/data/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -46,8 +47,9 @@ std::string read_limited(const std::filesystem::path& path, std::uintmax_t max_b
   return content;
 }
 
-/// Checks a text and ends its last line, if lines matter.
+/// Checks a text, and ends its last line, if lines matter. A byte order mark is no part of it.
 std::string checked(std::string content, bool words, std::string_view name) {
+  content.erase(0, content.size() - without_byte_order_mark(content).size());
   require<FileError>(!content.empty(), "text: {} is empty", name);
   const std::size_t nul = content.find('\0');
   require<FileError>(nul == content.npos, "text: {} looks binary: byte {} is NUL", name, nul);

@@ -91,9 +91,9 @@ struct TextOptions {
 /// A text as a sequence of ids with its vocabulary. Copies are cheap: they share the ids.
 class Text {
  public:
-  /// Reads a UTF-8 file as it is, line ends included, or unpacked if its name ends in .gz, .bz2, .xz or .zst. For
-  /// words, a last line without an end is given one. Throws FileError for a file that cannot be read, is empty, too
-  /// large, binary or not UTF-8.
+  /// Reads a UTF-8 file as it is but for a byte order mark, line ends included, or unpacked if its name ends in .gz,
+  /// .bz2, .xz or .zst. For words, a last line without an end is given one. Throws FileError for a file that cannot be
+  /// read, is empty, too large, binary or not UTF-8.
   static Text read(const std::filesystem::path& path, const TextOptions& options = {});
   /// Reads a file with a given vocabulary, such as that of a trained model. Also throws IndexError
   /// for a character that is not in it, unless it has `<unk>`.

@@ -10,6 +10,12 @@
 
 namespace unroll::inline UNROLL_ISA {
 
+/// A text without the byte order mark that it may begin with.
+constexpr std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view mark = "\uFEFF";
+  return text.starts_with(mark) ? text.substr(mark.size()) : text;
+}
+
 namespace detail {
 
 /// Bytes of the character at the front of `text`, 0 when it is not well formed (Unicode 15, table

@@ -155,7 +155,7 @@ struct Dna {
     return symbols;
   }
   static void encode(DnaExample& e, const Symbols& symbols) {
-    require<ValueError>(e.of_genome() == symbols.of_genome(), "dna: the model is of {}, the data are of {}",
+    require<ValueError>(e.of_genome() == symbols.of_genome(), "the model is of {}, the data are of {}",
                         symbols.of_genome() ? "a genome" : "classes", e.of_genome() ? "a genome" : "classes");
     if (!e.of_genome()) e.target = symbols.labels.id(e.label);
   }
@@ -180,13 +180,13 @@ struct Dna {
     std::vector<DnaExample> examples;
     if (model.genome) {
       for (GenomeWindow& window : genome_windows(sequence, model.steps, model.context))
-        examples.push_back({{std::move(window)}, ""});
+        examples.push_back({{std::move(window)}, "", ""});
       const Likelihood sum = model.likelihood(examples);
       require<ValueError>(sum.tokens() > 0, "dna: the sequence has no A, C, G or T");
       return fmt::format("{:.4f} bits per base", sum.bits_per_token());
     }
     Tape<> tape = Tape<>::inference();
-    const DnaExample e{{sequence}, "?"};
+    const DnaExample e{{sequence}, "?", ""};
     const DnaExample* const one = &e;
     const Var<> p = softmax(model.logits(tape, std::span<const DnaExample* const>(&one, 1)));
     const float* const row = values(p).row(0);

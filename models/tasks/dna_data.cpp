@@ -26,16 +26,16 @@ std::vector<DnaExample> read_dna(const std::vector<std::string>& files, Index st
                        "{}: a genome and sequences of classes cannot be learned together", files[0]);
     if (r.genome) {
       for (GenomeWindow& window : genome_windows(r.sequence, steps, context))
-        examples.push_back({{std::move(window)}, ""});
+        examples.push_back({{std::move(window)}, "", r.place});
     } else if (r.label.empty()) {
       // The same one whenever these data are read.
       std::uint64_t seed = 0;
       for (const char c : r.sequence) seed = Rng::bits(seed, static_cast<std::uint64_t>(c));
       Rng rng{seed};
-      examples.push_back({{without_promoter(r.sequence, rng)}, "other", r.sequence});
-      examples.push_back({{std::move(r.sequence)}, "promoter"});
+      examples.push_back({{without_promoter(r.sequence, rng)}, "other", r.place, r.sequence});
+      examples.push_back({{std::move(r.sequence)}, "promoter", r.place});
     } else {
-      examples.push_back({{std::move(r.sequence)}, std::move(r.label)});
+      examples.push_back({{std::move(r.sequence)}, std::move(r.label), r.place});
     }
   }
   return examples;

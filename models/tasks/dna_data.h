@@ -8,11 +8,12 @@ namespace unroll::inline UNROLL_ISA {
 /// Of a genome a window with its context; else a sequence of a class.
 struct DnaExample : GenomeWindow {
   std::string label;   // empty: of a genome
+  std::string place;   // where it was read
   std::string origin;  // the sequence that this one was made from, as an example that is no promoter
   std::int32_t target = -1;
 
-  DnaExample(GenomeWindow window, std::string label, std::string origin = {})
-      : GenomeWindow(std::move(window)), label(std::move(label)), origin(std::move(origin)) {}
+  DnaExample(GenomeWindow window, std::string label, std::string place, std::string origin = {})
+      : GenomeWindow(std::move(window)), label(std::move(label)), place(std::move(place)), origin(std::move(origin)) {}
   bool of_genome() const { return label.empty(); }
   Index length() const { return static_cast<Index>(sequence.size()); }
 };

@@ -36,7 +36,7 @@ void read_fasta(LineReader& lines, std::string_view line, std::vector<Nucleotide
   const std::size_t before = to.size();
   do {
     if (line.starts_with('>'))
-      to.push_back({std::string(trimmed(line.substr(1))), "", "", true});
+      to.push_back({std::string(trimmed(line.substr(1))), "", "", lines.place(), true});
     else if (std::string part; !trimmed(line).empty() && parse(line, lines, bad, part))
       to.back().sequence += part;
   } while (lines.next(line));
@@ -48,6 +48,7 @@ void read_fasta(LineReader& lines, std::string_view line, std::vector<Nucleotide
 void read_line(std::string_view line, bool labelled, const LineReader& lines, std::vector<NucleotideRecord>& to,
                BadLines& bad) {
   NucleotideRecord record;
+  record.place = lines.place();
   if (labelled) {
     const auto parts = split_line(line, ',');
     if (parts.size() != 3 || trimmed(parts[0]).empty()) {

@@ -33,6 +33,7 @@ Var<> shares_of(Tape<>& tape, std::span<const std::string> sequences);
 struct NucleotideRecord {
   std::string name, label;  // no label: none was given
   std::string sequence;
+  std::string place;    // "file:12", where it begins
   bool genome = false;  // of a FASTA file
 };
 

@@ -135,11 +135,10 @@ struct Pixels {
     return s;
   }
   static void encode(Image& image, const Symbols& s) {
-    require<FileError>(image.rows == s.rows && image.columns == s.columns,
-                       "pixels: an image of {} x {}, where {} x {} are expected", image.rows, image.columns, s.rows,
-                       s.columns);
-    require<FileError>(image.target < s.classes, "pixels: the label {} is not among the {} that were trained",
-                       image.target, s.classes);
+    require<ValueError>(image.rows == s.rows && image.columns == s.columns,
+                        "{} x {} pixels, where {} x {} are expected", image.rows, image.columns, s.rows, s.columns);
+    require<IndexError>(image.target < s.classes, "the label {} is not among the {} that were trained", image.target,
+                        s.classes);
   }
 
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Image> images) {
@@ -151,7 +150,7 @@ struct Pixels {
   /// The input is the name of a file of images.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
     std::vector<Image> images = read_images(input);
-    for (Image& image : images) encode(image, symbols);
+    encode_all<Pixels>(images, symbols);
     return fmt::format("{}", fmt::join(likeliest_classes<Image>(model, std::span<const Image>(images)), "\n"));
   }
   static void synthesize(const std::string& path, Index count, Rng& rng) { write_strokes(path, count, rng); }

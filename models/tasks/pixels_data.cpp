@@ -15,7 +15,8 @@ std::vector<Image> read_images(const std::string& file) {
   const auto size = static_cast<std::ptrdiff_t>(array.stride());
   for (Index i = 0; i < array.extents[0]; ++i) {
     const auto first = array.values.begin() + i * size;
-    images.push_back({{first, first + size}, array.extents[1], array.extents[2]});
+    images.push_back(
+        {{first, first + size}, array.extents[1], array.extents[2], -1, fmt::format("{}: image {}", file, i + 1)});
   }
   return images;
 }

@@ -12,6 +12,7 @@ struct Image {
   std::vector<std::uint8_t> pixels;  // [rows, columns]
   Index rows = 0, columns = 0;
   std::int32_t target = -1;  // -1: not known
+  std::string place;         // "file: image 12"
   Index length() const { return rows; }
 };
 

@@ -75,8 +75,7 @@ SentimentSymbols SentimentSymbols::learn(const std::vector<Opinion>& opinions, I
 }
 
 void SentimentSymbols::encode(Opinion& opinion) const {
-  require<ValueError>(opinion.target == target, "sentiment: these data say {}, and the model {}", opinion.target,
-                      target);
+  require<ValueError>(opinion.target == target, "the data say {}, and the model {}", opinion.target, target);
   opinion.ids.clear();
   for (const std::string& word : opinion.words) opinion.ids.push_back(words.id(word));
 }
@@ -122,6 +121,7 @@ std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& 
   for (Index row = 0; row < table.rows(); ++row) {
     Opinion review;
     review.target = target;
+    review.place = table.place(row);
     review.label = whole_number(table.at(row, label), most) - least;
     if (review.label < 0) {
       bad.report(table.place(row), fmt::format("{} is not a whole number in {} .. {}", columns.label, least, most));
@@ -131,7 +131,10 @@ std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& 
       const auto words = opinion_words(table.at(row, column));
       review.words.insert(review.words.end(), words.begin(), words.end());
     }
-    if (!review.words.empty()) reviews.push_back(std::move(review));
+    if (review.words.empty())
+      bad.leave_out("rows without text");
+    else
+      reviews.push_back(std::move(review));
   }
   return reviews;
 }
@@ -161,6 +164,7 @@ std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_vie
         phrase.label = class_of(phrase.label, target == "sentiment5");
       }
       opinion.target = target;
+      opinion.place = lines.place();
       opinion.label = opinion.phrases[0].label;
       if (opinion.label >= 0) opinions.push_back(std::move(opinion));
     } catch (const ValueError& error) { bad.report(lines.place(), error.what()); }
@@ -169,7 +173,8 @@ std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_vie
 }
 
 bool holds_trees(const std::string& file) {
-  const std::string text = read_file(file);
+  const std::string content = read_file(file);
+  const std::string_view text = without_byte_order_mark(content);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != text.npos && text[first] == '(';
 }

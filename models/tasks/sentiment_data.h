@@ -23,6 +23,7 @@ struct Phrase {
 
 struct Opinion {
   std::string target;  // of which label is one
+  std::string place;   // "file:12"
   std::int32_t label = 0;
   std::vector<std::string> words;
   std::vector<Phrase> phrases;    // each before its parts; none without a tree
@@ -61,7 +62,7 @@ struct ReviewColumns {
 /// in the Penn Treebank (do n't, it 's), and equal punctuation in a row. Throws ValueError for what is not UTF-8.
 std::vector<std::string> opinion_words(std::string_view text);
 
-/// The reviews of a table; such of no word are left out.
+/// The reviews of a table; such of no word are left out and counted.
 std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& columns, std::string_view target,
                                   BadLines& bad);
 /// A tree for each line; such without a label of the target are left out.

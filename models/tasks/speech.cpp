@@ -177,7 +177,7 @@ struct Speech {
     if (said.size() == 1) return said[0];
     std::string text;
     for (std::size_t i = 0; i < said.size(); ++i)
-      text += fmt::format("{}{} {}", i == 0 ? "" : "\n", utterances[i].name, said[i]);
+      text += fmt::format("{}{} {}", i == 0 ? "" : "\n", utterances[i].place, said[i]);
     return text;
   }
   static void synthesize(const std::string& path, Index count, Rng& rng) { write_whistles(path, count, rng); }

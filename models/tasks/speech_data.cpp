@@ -25,6 +25,7 @@ std::vector<float> features_of(const Sound& sound) {
 void add_utterances(std::vector<Recording>& recordings, const JoinOptions& o, Rng& rng, std::vector<Utterance>& to) {
   const auto add = [&](std::span<const Recording* const> parts, std::size_t block) {
     Utterance u;
+    u.place = parts[0]->name;
     u.speaker = parts[0]->speaker;
     u.group = fmt::format("{} {}", parts[0]->speaker, block);
     for (const Recording* part : parts) u.text += part->text;
@@ -63,7 +64,7 @@ std::vector<Utterance> read_sounds(const std::string& path) {
   std::vector<Utterance> utterances;
   for_each_wav(path, [&](const std::string& name, const std::string& content) {
     Utterance u;
-    u.name = name;
+    u.place = name;
     try {
       u.features = features_of(decode_sound(content));
     } catch (const ValueError& error) { throw FileError(fmt::format("{}: {}", name, error.what())); }

@@ -8,7 +8,7 @@ namespace unroll::inline UNROLL_ISA {
 struct Utterance {
   static constexpr Index bands = 40;
 
-  std::string name;  // of its file, where read_sounds read it
+  std::string place;  // its file, or the first of those that it is joined from
   std::string text, speaker;
   std::string group;            // of a string and the recordings that it is joined from
   std::vector<float> features;  // [frames, bands]

@@ -43,14 +43,26 @@ std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const 
   return classes;
 }
 
+/// Encodes examples of a task. Throws FileError with the place of one that the symbols are not of.
+template <class D>
+void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols) {
+  for (auto& e : examples) try {
+      D::encode(e, symbols);
+    } catch (const Error& error) {
+      if constexpr (requires { e.place; }) throw FileError(fmt::format("{}: {}", e.place, error.what()));
+      throw;
+    }
+}
+
 /// A task that is fitted to examples. A definition D has
 /// - `name`, `what`, `format`;
 /// - `Options` with `fit` (FitOptions) and `fields` of its own;
-/// - `Example`, with length();
+/// - `Example`, with length(), and with `place`, "file" or "file:12", if encode() may find it wrong;
 /// - `Symbols`: what the training data teach before training (vocabularies, labels), with to_json() and from_json();
 /// - `Model(options, symbols, rng)` with `loss(tape, examples)`;
 /// - `read(files, options, bad)`, the examples of files;
-/// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them, once;
+/// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them, once, and throws
+///   ValueError or IndexError for an example that the symbols are not of;
 /// - `evaluate(model, symbols, examples)`, a Validation;
 /// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
@@ -127,7 +139,7 @@ class SupervisedTask : public Task {
   Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
     BadLines bad(data.skip_bad);
     Examples examples = D::read(files, options_, bad);
-    if (bad.count() > 0) report.say(bad.summary());
+    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
     require<FileError>(!examples.empty(), "{}: there is nothing to read", files[0]);
     return examples;
   }
@@ -162,14 +174,10 @@ class SupervisedTask : public Task {
     return {std::move(rest), std::move(part)};
   }
 
-  static void encode(Examples& examples, const Symbols& symbols) {
-    for (Example& e : examples) D::encode(e, symbols);
-  }
-
   Trained fitted(Examples& train, Examples& valid, const std::string& out, Report& report, bool choose = true) {
     Trained t{D::learn(train, options_), nullptr};
-    encode(train, t.symbols);
-    encode(valid, t.symbols);
+    encode_all<D>(train, t.symbols);
+    encode_all<D>(valid, t.symbols);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     t.model = std::make_unique<Model>(options_, t.symbols, rng);
     report.say(fmt::format("{}: {} examples to train on, {} to validate on, {} parameters", D::name, train.size(),
@@ -223,7 +231,7 @@ class SupervisedTask : public Task {
   }
 
   static Examples encoded(const Trained& t, Examples examples) {
-    encode(examples, t.symbols);
+    encode_all<D>(examples, t.symbols);
     return examples;
   }
 
@@ -244,15 +252,21 @@ class SupervisedTask : public Task {
   /// Its options become those of this task.
   Trained open(const std::string& path) {
     const Metadata about = Safetensors::read(path).metadata;
+    const auto entry = [&](const char* name) {
+      const auto found = about.find(name);
+      require<ValueError>(found != about.end(), "there is no '{}'", name);
+      return nlohmann::json::parse(found->second);
+    };
     Trained t;
     try {
-      from_json(settings(), nlohmann::json::parse(about.at("config")), path);
-      t.symbols = Symbols::from_json(nlohmann::json::parse(about.at("symbols")));
-    } catch (const nlohmann::json::exception& error) {
+      from_json(settings(), entry("config"), path);
+      check(settings());
+      t.symbols = Symbols::from_json(entry("symbols"));
+      Rng rng{0};
+      t.model = std::make_unique<Model>(options_, t.symbols, rng);
+    } catch (const FileError&) { throw; } catch (const std::exception& error) {
       throw FileError(fmt::format("{} does not say how it was trained: {}", path, error.what()));
-    } catch (const std::out_of_range&) { throw FileError(fmt::format("{} does not say how it was trained", path)); }
-    Rng rng{0};
-    t.model = std::make_unique<Model>(options_, t.symbols, rng);
+    }
     load(*t.model, path);
     return t;
   }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,19 @@ namespace {
 
 constexpr Index joints = Clip::joints, coordinates = Clip::coordinates;
 
+/// The coordinates of a line, or none where it is no frame.
+std::vector<float> pose_of(std::span<const std::string_view> parts) {
+  if (parts.size() != 3 + coordinates || parts[1].empty()) return {};
+  std::vector<float> pose;
+  for (const std::string_view part : parts.subspan(3)) {
+    float value = NAN;
+    const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
+    if (error != std::errc() || end != part.end() || !std::isfinite(value)) return {};
+    pose.push_back(value);
+  }
+  return pose;
+}
+
 }  // namespace
 
 std::vector<Clip> read_clips(const std::vector<std::string>& files, BadLines& bad) {
@@ -21,22 +35,25 @@ std::vector<Clip> read_clips(const std::vector<std::string>& files, BadLines& ba
   for (const std::string& file : files) {
     LineReader lines(file);
     std::string_view line;
-    lines.next(line);
+    if (!lines.next(line)) continue;
+    require<FileError>(pose_of(split_line(line, ',')).empty(),
+                       "{}: the first line should be the header, with the names of the columns", lines.place());
+    const std::size_t before = clips.size();
     while (lines.next(line)) {
       const auto parts = split_line(line, ',');
-      std::vector<float> pose(coordinates);
-      bool good = parts.size() == 3 + coordinates && !parts[1].empty();
-      for (std::size_t k = 0; good && k < pose.size(); ++k) {
-        const auto [end, error] = std::from_chars(parts[3 + k].begin(), parts[3 + k].end(), pose[k]);
-        good = error == std::errc() && end == parts[3 + k].end() && std::isfinite(pose[k]);
-      }
-      if (!good) {
+      const std::vector<float> pose = pose_of(parts);
+      if (pose.empty()) {
         bad.report(lines.place(), fmt::format("clip, label, frame and {} numbers are expected", coordinates));
         continue;
       }
-      if (clips.empty() || clips.back().name != parts[0])
-        clips.push_back({std::string(parts[0]), std::string(parts[1]), {}});
-      clips.back().poses.insert(clips.back().poses.end(), pose.begin(), pose.end());
+      if (clips.size() == before || clips.back().name != parts[0])
+        clips.push_back({std::string(parts[0]), std::string(parts[1]), lines.place(), {}});
+      Clip& clip = clips.back();
+      if (clip.label == parts[1])
+        clip.poses.insert(clip.poses.end(), pose.begin(), pose.end());
+      else
+        bad.report(lines.place(), fmt::format("clip {} is of '{}' here, and of '{}' in {}", clip.name, parts[1],
+                                              clip.label, clip.place));
     }
   }
   return clips;

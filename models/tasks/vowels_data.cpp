@@ -68,7 +68,7 @@ std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad) {
       inside = false;
       continue;
     }
-    if (!inside) vowels.emplace_back();
+    if (!inside) vowels.emplace_back().place = lines.place();
     inside = true;
     if (good)
       vowels.back().cepstra.insert(vowels.back().cepstra.end(), frame.begin(), frame.end());

@@ -13,6 +13,7 @@ struct Vowel {
   static constexpr Index coefficients = 12;  // of a frame
 
   std::string label;           // the speaker
+  std::string place;           // "file:12", where it begins
   std::vector<float> cepstra;  // [frames, coefficients]
   std::int32_t target = 0;
   Index length() const { return static_cast<Index>(cepstra.size()) / coefficients; }

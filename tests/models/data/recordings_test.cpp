@@ -39,18 +39,24 @@ TEST_CASE("recordings that cannot be understood are reported by their names, or 
     write_wav(run.path(name), constant(800, 0.5));
   run.write("2_ann_0.wav", "rubbish");
   run.write("3_ann_0.wav", "");
+  write_wav(run.path("7_ann_0.wav"), constant(800, 0.5));
+  std::filesystem::resize_file(run.path("7_ann_0.wav"), 1400);
   write_wav(run.path("4_low_0.wav"), constant(800, 0.5, 4000));
   write_wav(run.path("5_ann_0.wav"), constant(800, 0.5, 16000));
   write_wav(run.path("666_ann_0.wav"), constant(800, 0.5));
   BadLines skipped(true);
   const auto all = read_recordings({run.path("")}, 0.04, skipped);
   CHECK(all.at("ann").size() == 1);
-  CHECK(skipped.count() == 11);
+  CHECK(skipped.count() == 12);
   BadLines bad;
   CHECK_THROWS_WITH_AS(read_recordings({run.path("1_ann.wav")}, 0.04, bad),
                        (run.path("1_ann.wav") + ": a name LABELS_SPEAKER_INDEX.wav is expected").c_str(), FileError);
   CHECK_THROWS_WITH_AS(read_recordings({run.path("666_ann_0.wav")}, 0.04, bad),
                        (run.path("666_ann_0.wav") + ": 0.100 seconds are too short for '666'").c_str(), FileError);
+  CHECK_THROWS_WITH_AS(
+      read_recordings({run.path("7_ann_0.wav")}, 0.04, bad),
+      (run.path("7_ann_0.wav") + ": it ends before the last of the samples that its header promises").c_str(),
+      FileError);
   CHECK_THROWS_AS(read_recordings({run.path("2_ann_0.wav")}, 0.04, bad), FileError);
 }
 

@@ -210,6 +210,15 @@ TEST_CASE("text: a file is read as it is") {
   CHECK_THROWS_AS(read_text(file.path, 3), FileError);
 }
 
+TEST_CASE("text: a byte order mark is no part of it") {
+  for (const bool words : {false, true}) {
+    const Text text = Text::read(File("\uFEFFa b\n").path, {.words = words});
+    CHECK(text.size() == (words ? 3 : 4));
+    CHECK(text.symbols().decode(text.ids()) == "a b\n");
+  }
+  CHECK(contains(message<FileError>([] { read_text(File("\uFEFF").path); }), "is empty"));
+}
+
 TEST_CASE("text: every line of words ends in <eos>") {
   const auto text = Text::of("a b\n\na", {.words = true});
   CHECK(Ids(text.ids().begin(), text.ids().end()) == Ids{2, 3, 1, 1, 2, 1});

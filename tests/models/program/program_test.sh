@@ -220,12 +220,19 @@ for task in char-lm ner adding; do
   wrong "train: --layers 1000000 is not in 1 .. 64" train $task "${data[@]}" --layers 1000000
   wrong "train: --batch 0 is not in 1 .. 65536" train $task "${data[@]}" --batch 0
 done
+wrong "names.conll:2: " train video --data names.conll
 wrong "missing.txt" train char-lm "${tiny[@]}" --valid missing.txt --out late.safetensors
 wrong "empty.txt" train char-lm "${tiny[@]}" --test empty.txt --out late.safetensors
 printf 'e' >letter.txt
 wrong "letter.txt" train char-lm "${tiny[@]}" --valid letter.txt --out late.safetensors
 wrong "letter.txt" train char-lm "${tiny[@]}" --test letter.txt --out late.safetensors
 check "and that before it trains" not test -e late.safetensors
+printf 'Title,Review Text,Rating\na,b,5\n,,1\nc,d,1\n' >reviews.csv
+check "rows without text are counted" exits 0 '^rows without text left out: 1$' "$unroll" train sentiment \
+  --data reviews.csv --valid reviews.csv --epochs 1 --hidden 4
+check "on standard error" not grep -q "without text" out.log
+mkdir said && printf 'RIFF' >said/1_ann_0.wav && tar cf said.tar said
+wrong "said.tar/said/1_ann_0.wav: it is no sound" train speech --data said.tar
 "$unroll" synthesize music --out pieces.txt --count 20 >made.log 2>&1
 "$unroll" train music --data pieces.txt --epochs 1 --hidden 4 --out music.safetensors >made.log 2>&1
 wrong "one answer, and there are 2 inputs" run music.safetensors 1 2 --out piece.mid

@@ -145,7 +145,11 @@ TEST_CASE("dna: classes are learned from made-up junctions, and a saved model sa
   CHECK_THROWS_AS(run.train({.data = {run.path("data")}}), ValueError);
   run.write("genome", ">x\n" + echoing(100));
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("genome")}}),
-                       "dna: the model is of classes, the data are of a genome", ValueError);
+                       (run.path("genome") + ":1: the model is of classes, the data are of a genome").c_str(),
+                       FileError);
+  run.write("other", "EI,a,ACGT\nXX,b,ACGT\n");
+  CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("other")}}),
+                       (run.path("other") + ":2: symbols: 'XX' is not among the 3 known").c_str(), FileError);
 }
 
 TEST_CASE("dna: promoters are told from sequences of which 12 of 20 parts are replaced") {

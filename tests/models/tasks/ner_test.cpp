@@ -41,6 +41,29 @@ TEST_CASE("ner: types that were not there to be learnt count as missed, and no e
   run.write("bad", "a\tO\nb\n");
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("bad")}}),
                        (run.path("bad") + ":2: a token and a tag are expected").c_str(), FileError);
+
+  std::ifstream file(run.model(), std::ios::binary);
+  const std::string model{std::istreambuf_iterator<char>(file), {}};
+  const auto refuses = [&](const std::string& damaged) {
+    run.write("model.safetensors", damaged);
+    try {
+      run.evaluate({.data = {run.path("new")}});
+      FAIL("it was read");
+    } catch (const FileError& error) { CHECK(std::string(error.what()).find(run.model()) != std::string::npos); }
+  };
+  for (const std::size_t size : {std::size_t{0}, std::size_t{40}, model.size() / 2, model.size() - 1})
+    refuses(model.substr(0, size));
+  for (const auto& [now, then] : {std::pair{"hidden\\\":128", "hidden\\\":129"},
+                                  {"layers\\\":1,", "layers\\\":0,"},
+                                  {"dropout\\\":0.5", "dropout\\\":9.5"},
+                                  {"words\\\":1", "weeds\\\":1"},
+                                  {"symbols", "cymbals"}}) {
+    std::string damaged = model;
+    CAPTURE(now);
+    REQUIRE(damaged.find(now) != damaged.npos);
+    refuses(damaged.replace(damaged.find(now), std::string(now).size(), then));
+  }
+
   run.set({{"unknown", 1.5}});
   CHECK_THROWS_WITH_AS(run.train({.data = {run.path("data")}}), "train: --unknown 1.5 is not in 0 .. 1", ValueError);
   run.write("empty", "");

@@ -61,10 +61,12 @@ TEST_CASE("pixels: files that do not belong together are errors that name them")
   const std::vector<std::string> good{run.path("images"), run.path("two")};
   run.train({.data = good, .valid = good});
   IdxArray{{1, 2, 3}, std::vector<std::uint8_t>(6)}.write(run.path("wide"));
-  CHECK_THROWS_WITH_AS(run.answer(run.path("wide")), "pixels: an image of 2 x 3, where 2 x 2 are expected", FileError);
+  CHECK_THROWS_WITH_AS(run.answer(run.path("wide")),
+                       (run.path("wide") + ": image 1: 2 x 3 pixels, where 2 x 2 are expected").c_str(), FileError);
   IdxArray{{2}, {0, 9}}.write(run.path("nine"));
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("images"), run.path("nine")}}),
-                       "pixels: the label 9 is not among the 2 that were trained", FileError);
+                       (run.path("images") + ": image 2: the label 9 is not among the 2 that were trained").c_str(),
+                       FileError);
   run.set({{"order", "columns"}});
   CHECK_THROWS_AS(run.train({.data = good, .valid = good}), ValueError);
 }

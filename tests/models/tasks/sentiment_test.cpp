@@ -54,6 +54,7 @@ TEST_CASE("sentiment: reviews are read by the names of their columns; such witho
   run.write("data", "Rating,x,Review Text,Title\r\n5,a,\"It's \"\"good\"\",\nreally\",So\r\n1,b,,\r\n2,c,bad,\r\n");
   BadLines bad;
   const auto reviews = read_reviews(run.path("data"), {"Title,Review Text", "Rating"}, "stars", bad);
+  CHECK(bad.summary() == "rows without text left out: 1");
   REQUIRE(reviews.size() == 2);
   CHECK(joined(reviews[0].words) == "so it 's \" good \" , really");
   CHECK(reviews[0].label == 4);
@@ -120,6 +121,8 @@ TEST_CASE("sentiment: trees have their phrases and labels") {
   CHECK(two[0].phrases[1].label == -1);
   CHECK(two[0].phrases[3].label == 0);
   CHECK(two[1].label == 0);
+  run.write("data", "\uFEFF(2 x)\n");
+  CHECK(holds_trees(run.path("data")));
 }
 
 TEST_CASE("sentiment: what is no tree is said with its column") {
@@ -212,7 +215,8 @@ TEST_CASE("sentiment: options and data that do not go together are refused") {
   CHECK_THROWS_AS(run.train(given({run.path("a.csv"), run.path("a.txt")}, run.path("a.csv"))), ValueError);
   run.set(small({{"epochs", 1}}));
   run.train(given({run.path("a.csv")}, run.path("a.csv")));
-  CHECK_THROWS_AS(run.evaluate(given({run.path("a.txt")})), ValueError);
+  CHECK_THROWS_WITH_AS(run.evaluate(given({run.path("a.txt")})),
+                       (run.path("a.txt") + ":1: the data say sentiment5, and the model stars").c_str(), FileError);
   for (const auto& wrong : {nlohmann::json{{"hidden", 0}},
                             {{"embed", -1}},
                             {{"layers", 0}},

@@ -1,0 +1,60 @@
+#include <doctest/doctest.h>
+
+#include <models/tasks/task_run.h>
+
+#include <unroll/models/tasks/video_data.h>
+
+using namespace unroll;
+
+namespace {
+
+std::string line(const std::string& beginning) {
+  std::string text = beginning;
+  for (Index k = 0; k < Clip::coordinates; ++k) text += ",0.5";
+  return text + "\n";
+}
+
+const std::string header = "seq,label,frame,x0,y0\n";
+
+}  // namespace
+
+TEST_CASE("video: what was made up is learnt, and what was saved is as good") {
+  const TaskRun run("video");
+  run.task.synthesize(run.path("data"), 90, 1);
+  run.task.synthesize(run.path("new"), 30, 2);
+  run.set({{"epochs", 10}, {"hidden", 12}, {"layers", 1}, {"rate", 0.01}});
+  const auto trained = run.train({.data = {run.path("data")}, .valid = {run.path("new")}});
+  CHECK(trained.at("accuracy").get<double>() > 0.9);
+  CHECK(run.evaluate({.data = {run.path("new")}}).at("accuracy") == trained.at("accuracy"));
+  const std::string said = run.answer(run.path("new"));
+  CHECK(said.starts_with("0 "));
+  CHECK(std::count(said.begin(), said.end(), '\n') == 29);
+
+  run.write("other", header + line("0,wave,0") + line("1,jump,0"));
+  CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("other")}}),
+                       (run.path("other") + ":3: symbols: 'jump' is not among the 3 known").c_str(), FileError);
+}
+
+TEST_CASE("video: what is no frame of its clip is named by its line, or left out") {
+  const TaskRun run("video");
+  const auto says = [&](const std::string& text, const std::string& what) {
+    run.write("data", text);
+    BadLines bad;
+    CHECK_THROWS_WITH_AS(read_clips({run.path("data")}, bad), (run.path("data") + what).c_str(), FileError);
+  };
+  says(line("0,wave,0") + line("0,wave,1"), ":1: the first line should be the header, with the names of the columns");
+  says(header + "0,wave,0,1\n", ":2: clip, label, frame and 30 numbers are expected");
+  says(header + line("0,wave,0") + line("0,walk,1"),
+       ":3: clip 0 is of 'walk' here, and of 'wave' in " + run.path("data") + ":2");
+  BadLines skipped(true);
+  REQUIRE(read_clips({run.path("data")}, skipped).size() == 1);
+  CHECK(skipped.count() == 1);
+  run.write("data", "");
+  CHECK(read_clips({run.path("data")}, skipped).empty());
+  run.write("one", header + line("0,wave,0") + line("0,wave,1") + line("1,walk,0"));
+  run.write("two", header + line("1,wave,0"));
+  const auto clips = read_clips({run.path("one"), run.path("two")}, skipped);
+  REQUIRE(clips.size() == 3);
+  CHECK(clips[0].length() == 2);
+  CHECK(clips[2].place == run.path("two") + ":2");
+}
