@@ -122,7 +122,7 @@ std::string Inspection::csv() const {
 
 template <Real T>
 void Inspector<T>::begin(const Place& layer) {
-  std::string name = tape_.place_of(Place{layer.parameter_path, layer.inside, -1});
+  std::string name = to_string(Place{layer.parameter_path, layer.inside, -1});
   name = name.starts_with("in ") ? name.substr(3) : "recurrent layer";
   const auto before = std::ranges::count_if(
       runs_, [&](const Run& run) { return run.name == name || run.name.starts_with(name + ", call "); });

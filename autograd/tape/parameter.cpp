@@ -91,8 +91,28 @@ const Packed<T>& Parameter<T>::packed(Trans trans) const {
   return cache.value;
 }
 
+template <Real T>
+Gradient<T>& Gradients<T>::of(const Parameter<T>& parameter) {
+  for (auto& [p, gradient] : entries_)
+    if (p == &parameter) return *gradient;
+  entries_.emplace_back(&parameter, std::make_unique<Gradient<T>>(parameter.shape()));
+  return *entries_.back().second;
+}
+
+template <Real T>
+void Gradients<T>::deliver(Workers* workers) {
+  const auto deliver_one = [&](Index i) {
+    const auto& [parameter, gradient] = entries_[static_cast<std::size_t>(i)];
+    parameter->gradient().add(*gradient);
+    gradient->clear();
+  };
+  run(workers, static_cast<Index>(entries_.size()), deliver_one);
+}
+
 template class Gradient<float>;
 template class Gradient<double>;
+template class Gradients<float>;
+template class Gradients<double>;
 template class Parameter<float>;
 template class Parameter<double>;
 

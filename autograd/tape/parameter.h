@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include <unroll/autograd/tape/workers.h>
 #include <unroll/autograd/tensor/gemm.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -117,8 +119,23 @@ class Parameter {
   mutable Cache packed_, packed_transposed_;
 };
 
+/// Gradients of a backward pass kept apart from the parameters, for a thread of its own: pass it to
+/// Tape::backward and add it to the parameters when all threads are done.
+template <Real T>
+class Gradients {
+ public:
+  Gradient<T>& of(const Parameter<T>& parameter);
+  /// Adds all to the parameters' own gradients, and clears; with `workers`, several parameters at a time.
+  void deliver(Workers* workers = nullptr);
+
+ private:
+  std::vector<std::pair<const Parameter<T>*, std::unique_ptr<Gradient<T>>>> entries_;
+};
+
 extern template class Gradient<float>;
 extern template class Gradient<double>;
+extern template class Gradients<float>;
+extern template class Gradients<double>;
 extern template class Parameter<float>;
 extern template class Parameter<double>;
 

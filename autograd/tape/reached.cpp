@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace unroll::inline UNROLL_ISA {
+namespace unroll::inline UNROLL_ISA::detail {
 
 template <Real T>
 void Reached<T>::start(std::size_t units) {
@@ -68,4 +68,4 @@ void Reached<T>::zero_unreached(std::uint32_t unit, std::span<T> memory) {
 template class Reached<float>;
 template class Reached<double>;
 
-}  // namespace unroll::inline UNROLL_ISA
+}  // namespace unroll::inline UNROLL_ISA::detail

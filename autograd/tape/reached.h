@@ -8,7 +8,7 @@
 
 #include <unroll/autograd/tensor/shape.h>
 
-namespace unroll::inline UNROLL_ISA {
+namespace unroll::inline UNROLL_ISA::detail {
 
 /// What a backward pass has reached of the memory of gradients, unit by unit: nothing, some columns of all its rows, or
 /// all. The rest holds what an earlier pass left there, and is zeroed only if it is read or added to.
@@ -50,4 +50,4 @@ class Reached {
 extern template class Reached<float>;
 extern template class Reached<double>;
 
-}  // namespace unroll::inline UNROLL_ISA
+}  // namespace unroll::inline UNROLL_ISA::detail

@@ -7,55 +7,14 @@
 #include <utility>
 
 #include <unroll/autograd/tape/arena.h>
-#include <unroll/autograd/tape/parameter.h>
-#include <unroll/autograd/tape/reached.h>
-#include <unroll/autograd/tape/var.h>
-#include <unroll/autograd/tape/workers.h>
+#include <unroll/autograd/tape/deferred_products.h>
+#include <unroll/autograd/tape/exclusive_slice.h>
+#include <unroll/autograd/tape/gradient_memory.h>
+#include <unroll/autograd/tape/leaves.h>
+#include <unroll/autograd/tape/places.h>
 #include <unroll/autograd/tensor/rng.h>
 
 namespace unroll::inline UNROLL_ISA {
-
-/// What the tape knows about a kind of node.
-template <Real T>
-struct Op {
-  const char* name;
-  /// Adds to the gradients of the inputs; null when there is nothing to do (leaves, views).
-  void (*backward)(const void* rule, Var<T> y);
-  /// Says what was computed, for dumps; null: the name.
-  std::string (*describe)();
-  /// Called in backward even if no gradient arrived: the rule has results that are nodes of their own.
-  bool eager = false;
-  /// Whether backward may read the result; if not, its memory can be taken over.
-  bool reads_result = true;
-};
-
-/// Where in the model a node was recorded: the path of a parameter, how many names of it lie inside the layer that was
-/// running, and the time step.
-struct Place {
-  const std::string* parameter_path = nullptr;
-  int inside = 1;
-  Index step = -1;
-};
-
-/// One recorded value, two cache lines. Views share the memory of what they look at.
-template <Real T>
-struct alignas(64) Node {
-  T* value = nullptr;
-  T* grad = nullptr;  // null when no gradient is wanted
-  Index stride = 0;   // elements between the starts of two rows
-  Shape shape;
-  const Op<T>* op = nullptr;
-  const void* rule = nullptr;
-  const std::uint32_t* inputs = nullptr;
-  std::uint32_t input_count = 0;
-  std::uint32_t block = 0;           // allocation that holds the gradient
-  std::uint32_t leaf = 0;            // 1 + index of the parameter leaf, or 0
-  std::uint32_t exclusive : 31 = 0;  // 1 + index of the exclusive slice it looks at, or 0
-  std::uint32_t over : 1 = 0;        // a result in the place of a consumed slice, or a view of one
-
-  View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
-};
-static_assert(sizeof(Node<double>) == 128);
 
 /// Sees what recurrent layers and gates compute while it is on a tape: see Inspector.
 template <Real T>
@@ -69,28 +28,6 @@ class Watcher {
   virtual Var<T> state(int k, Index step, Var<T> v) = 0;
   /// The values of a named gate in a formula.
   virtual void gate(const char* name, std::span<const T> values) = 0;
-};
-
-/// The first value that is not finite, in the order of computation.
-struct NonFinite {
-  std::uint32_t node;
-  std::string op, place;
-  Shape shape;
-  Index element;
-  std::string message() const;
-};
-
-/// Gradients of a backward pass kept apart from the parameters, for a thread of its own: pass it to
-/// Tape::backward and add it to the parameters when all threads are done.
-template <Real T>
-class Gradients {
- public:
-  Gradient<T>& of(const Parameter<T>& parameter);
-  /// Adds all to the parameters' own gradients, and clears; with `workers`, several parameters at a time.
-  void deliver(Workers* workers = nullptr);
-
- private:
-  std::vector<std::pair<const Parameter<T>*, std::unique_ptr<Gradient<T>>>> entries_;
 };
 
 /// The history of a computation. Nodes stand in the order they were computed in, which is a topological
@@ -159,7 +96,8 @@ class Tape {
   };
 
   /// Adds the gradient of a scalar to the parameters it depends on. Throws ShapeError if `loss` has more
-  /// than one element and TapeError if a parameter was edited since it was used.
+  /// than one element and TapeError if a parameter was edited since it was used. Again on the same history, it
+  /// adds again.
   void backward(Var<T> loss);
   /// The same for any `y`, with the gradient of the result with respect to `y` given in its shape.
   void backward(Var<T> y, const Tensor<T>& seed);
@@ -194,7 +132,6 @@ class Tape {
   std::unique_ptr<NonFinite> find_nonfinite() const;
   /// Where a node was recorded, such as "in encoder/cell, step 7"; empty if unknown.
   std::string place_of(std::uint32_t index) const;
-  std::string place_of(const Place& place) const;
 
   /// Puts a watcher on the tape, or null; it must outlive its stay. Returns the one before.
   Watcher<T>* watch(Watcher<T>* watcher) { return std::exchange(watcher_, watcher); }
@@ -204,7 +141,7 @@ class Tape {
 
   /// The node of a handle; throws TapeError if it is stale, foreign, or was consumed.
   const Node<T>& checked(const Var<T>& v, const char* op) const {
-    if (v.tape_ == this && v.epoch_ == epoch_ && nodes_[v.index_].exclusive == 0) [[likely]]
+    if (v.tape_ == this && v.epoch_ == epoch_ && nodes_[v.index_].slice == 0) [[likely]]
       return nodes_[v.index_];
     return examined(v, op);
   }
@@ -289,7 +226,7 @@ class Tape {
   /// During backward: does anyone want the gradient of this value?
   bool wanted(std::uint32_t index) const {
     const Node<T>& n = nodes_[index];
-    return n.grad != nullptr && (n.leaf == 0 || leaves_[n.leaf - 1].sink != nullptr);
+    return n.grad != nullptr && (n.leaf == 0 || leaves_[n.leaf].sink != nullptr);
   }
   /// During backward: the gradient of a value, to be added to (zeroed before its first use).
   View<T> gradient_of(std::uint32_t index) {
@@ -299,10 +236,9 @@ class Tape {
   /// The first element of that.
   T* gradient_data(std::uint32_t index) {
     const Node<T>& n = nodes_[index];
-    const Block& block = blocks_[n.block];
-    if (n.leaf != 0 || block.units != 1) [[unlikely]]
-      return gradient_by_units(index);
-    reached_.zero_rest(block.flag, block.gradient_of(0));
+    if (n.leaf != 0) [[unlikely]]
+      return gradient_of_leaf(n);
+    gradient_memory_.reach(n);
     return n.grad;
   }
   /// The same; if the second is true the memory holds anything, and every element of the view must be overwritten
@@ -316,7 +252,7 @@ class Tape {
   /// Whether a value is still what it was when it was recorded: not that of a parameter that was edited since.
   bool is_current(std::uint32_t index) const {
     const Node<T>& n = nodes_[index];
-    return n.leaf == 0 || leaves_[n.leaf - 1].version == leaves_[n.leaf - 1].parameter->version();
+    return n.leaf == 0 || leaves_[n.leaf].is_current();
   }
   /// During backward: the gradient of matrix `w` will grow by a^T b. Such products of one matrix are gathered and done
   /// together, `product_rows` rows or so at a time, while they are in the cache.
@@ -341,11 +277,11 @@ class Tape {
   using Payment = void (*)(const void* rule, Var<T> y, std::size_t k);
   void owe(std::span<const Var<T>> xs, Var<T> y, Payment pay) { debts_.push_back({xs, y, pay, 0}); }
   /// During backward: did any gradient arrive at this value?
-  bool reached(Var<T> y) const { return reached(nodes_[y.index()]); }
+  bool reached(Var<T> y) const { return gradient_memory_.reached(nodes_[y.index()]); }
 
   /// Names what is running, for messages. Returns what was running before.
   Place enter_place(Place place);
-  const Place& current_place() const { return places_.back().place; }
+  const Place& current_place() const { return places_.current(); }
   /// Marks `x`, a value nobody else will read, as one whose memory addmm may take over.
   void grant(Var<T> x, std::uint32_t recorded_before);
   /// Gives the memory of `x` to its successor if it may: marks it consumed and returns true.
@@ -354,34 +290,12 @@ class Tape {
   std::uint32_t mark() const { return static_cast<std::uint32_t>(nodes_.size()); }
 
  private:
-  struct Block {
-    T* grad = nullptr;
-    Index unit = 0;
-    std::uint32_t flag = 0, units = 1;
-    std::uint32_t owner = 0;  // the node it was allocated for
-    bool read = false;        // some op has taken it, or a view of it, as an operand
-
-    std::span<T> gradient_of(std::uint32_t u) const {
-      return {grad + static_cast<Index>(u) * unit, static_cast<std::size_t>(unit)};
-    }
-  };
   /// What takes a place in a slab: the node of this index, if it has this shape.
   struct Awaited {
     std::size_t index = 0;
     Shape shape;
     Memory memory;
     bool expected = false;
-  };
-  /// A place, and the node from which on values are recorded there.
-  struct Placed {
-    Place place;
-    std::uint32_t first = 0;
-  };
-  struct Leaf {
-    std::uint32_t node;
-    const Parameter<T>* parameter;
-    std::uint64_t version;
-    Gradient<T>* sink;
   };
   /// See owe().
   struct Debt {
@@ -390,28 +304,6 @@ class Tape {
     Payment pay;
     std::uint64_t paid;  // a bit for each of xs
   };
-  struct Product {
-    View<const T> a, b;
-  };
-  struct Products {
-    std::vector<Product> list;
-    Index rows = 0;
-  };
-  /// A slab slice handed out for in-place accumulation, with the column ranges read and consumed so far.
-  struct Exclusive {
-    static constexpr int most = 12;
-    struct Range {
-      Index first, last;
-      bool consumed;
-      bool overlaps(Index from, Index to) const { return from < last && first < to; }
-    };
-    T* base;
-    Index stride, rows;
-    std::array<Range, most> ranges;
-    int count;
-    bool full;  // more ranges were read than are kept: nothing more can be consumed
-  };
-
   Tape(std::uint64_t seed, bool recording) : rng_(seed), recording_(recording) { forget(); }
 
   template <class E, class... Args>
@@ -448,25 +340,20 @@ class Tape {
   void note_read(const Node<T>& n) {
     // What reads the result of addmm does not read the slab it lies in.
     if (n.leaf != 0 || n.over) return;
-    if (n.exclusive == 0) [[likely]]
-      blocks_[n.block].read = true;
+    if (n.slice == 0) [[likely]]
+      gradient_memory_.note_read(n.block);
     else
-      note_range_read(n);
+      slices_[n.slice - 1].note_read(n.values());
   }
-  void note_range_read(const Node<T>& n);
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
   void run_sweep(std::uint32_t last);
-  T* gradient_by_units(std::uint32_t index);
+  T* gradient_of_leaf(const Node<T>& n);
   /// Adds what is owed to the gradient of a value.
   void settle(std::uint32_t index);
   void flush(std::uint32_t index);
-  std::pair<Index, Index> columns_of(const Node<T>& n, const Exclusive& e) const;
-  std::pair<std::uint32_t, std::uint32_t> units_of(const Node<T>& n, const Block& block) const;
-  bool reached(const Node<T>& n) const;
-  std::size_t leaf_slot(const Parameter<T>* parameter) const;
-  void grow_leaf_table();
+  void name_operand(Place& place, std::uint32_t index) const;
 
   Rng rng_;
   bool recording_;
@@ -474,24 +361,18 @@ class Tape {
   std::uint32_t epoch_ = 1;
   Arena values_, payloads_, scratch_;
   std::vector<Node<T>> nodes_;
-  std::vector<Block> blocks_;
+  detail::GradientMemory<T> gradient_memory_;
   Awaited awaited_;
-  std::uint32_t flag_count_ = 0;
-  Reached<T> reached_;
-  std::vector<std::uint32_t> pending_;
-  std::vector<Products> products_;
-  std::uint32_t products_used_ = 0;
+  detail::DeferredProducts<T> products_;
   std::vector<Debt> debts_;
-  std::vector<Leaf> leaves_;
-  std::vector<std::uint32_t> leaf_table_;  // open addressing: 1 + index into leaves_
-  Substitution* substitution_ = nullptr;   // the innermost
+  detail::Leaves<T> leaves_;
+  Substitution* substitution_ = nullptr;  // the innermost
   Watcher<T>* watcher_ = nullptr;
-  std::vector<Placed> places_;  // in the order of their nodes
-  std::vector<Exclusive> exclusives_;
+  Places places_;
+  std::vector<detail::ExclusiveSlice<T>> slices_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
   std::unique_ptr<Tape> inner_;
-  std::size_t inner_bytes_ = 0;      // the most that the inner tape has held since the last rewind
-  std::vector<std::uint32_t> lent_;  // flags of blocks whose gradient is that of another tape
+  std::size_t inner_bytes_ = 0;  // the most that the inner tape has held since the last rewind
 
   friend class Var<T>;
 };
@@ -512,8 +393,6 @@ View<const T> values(const Var<T>& v) {
 
 extern template class Tape<float>;
 extern template class Tape<double>;
-extern template class Gradients<float>;
-extern template class Gradients<double>;
 extern template class Var<float>;
 extern template class Var<double>;
 
