@@ -6,12 +6,12 @@ export LC_ALL=C
 
 source_dir=${1:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)}
 
-# Functions at namespace scope outside of `detail` and `rules`. formula.h and record.h are how ops are made, and hold none.
+# Functions at namespace scope outside of `detail`. formula.h and record.h are how ops are made, and hold none.
 public_ops() {
   find "$source_dir"/autograd/ops -name '*.h' ! -name formula.h ! -name record.h -print0 | sort -z | xargs -0 awk '
     FNR == 1 { hidden = 0 }
-    /^namespace (detail|rules) \{/ { hidden = 1 }
-    /^\}  \/\/ namespace (detail|rules)/ { hidden = 0 }
+    /^namespace detail \{/ { hidden = 1 }
+    /^\}  \/\/ namespace detail/ { hidden = 0 }
     hidden { next }
     match($0, /^[A-Za-z_][A-Za-z_0-9:<>, ]* (operator[-+*\/]|[a-z_0-9]+)\(/) {
       name = substr($0, RSTART, RLENGTH - 1)
