@@ -98,31 +98,36 @@ struct Concat {
   std::span<const Var<T>> parts;
   Index outer;  // product of the extents before the axis
 
-  /// f(part, row of the part, where that row starts in the result)
+  /// f(part, start), where row r of the part starts at element start(r) of the result.
   template <class F>
-  void for_each_row(const Shape& shape, F f) const {
-    const Index total = outer == 0 ? 0 : shape.size() / outer;
+  void for_each_part(const Shape& shape, F f) const {
+    if (shape.size() == 0) return;
+    const Index total = shape.size() / outer;
     Index offset = 0;
     for (const Var<T>& part : parts) {
       const View<const T> v = values(part);
-      const Index rows = outer == 0 ? 0 : v.rows / outer;
-      for (Index r = 0; r < v.rows; ++r) f(part, r, (r / rows) * total + offset + (r % rows) * v.cols);
+      const Index rows = v.rows / outer;
+      f(part, [=](Index r) { return (r / rows) * total + offset + (r % rows) * v.cols; });
       offset += rows * v.cols;
     }
   }
   void forward(Var<T> y) const {
     T* const out = result(y).data;
-    for_each_row(y.shape(), [&](const Var<T>& part, Index r, Index start) {
+    for_each_part(y.shape(), [&](const Var<T>& part, auto start) {
       const View<const T> v = values(part);
-      std::copy_n(v.row(r), v.cols, out + start);
+      for (Index r = 0; r < v.rows; ++r) std::copy_n(v.row(r), v.cols, out + start(r));
     });
   }
   void backward(Var<T> y) const {
     const T* const dy = gradient(y).data;
-    for_each_row(y.shape(), [&](const Var<T>& part, Index r, Index start) {
+    for_each_part(y.shape(), [&](const Var<T>& part, auto start) {
       if (!wanted(part)) return;
-      const View<T> d = gradient(part);
-      simd::add_scaled(T(1), dy + start, d.row(r), d.cols);
+      const auto [d, fresh] = y.tape().claim_gradient(part.index());
+      for (Index r = 0; r < d.rows; ++r)
+        if (fresh)
+          std::copy_n(dy + start(r), d.cols, d.row(r));
+        else
+          simd::add_scaled(T(1), dy + start(r), d.row(r), d.cols);
     });
   }
 };
