@@ -10,7 +10,7 @@ using namespace unroll::detail;
 namespace {
 
 /// Three rows of twenty columns, and views of some of these.
-struct Rows {
+struct Grid {
   std::vector<float> memory = std::vector<float>(60);
   View<const float> columns(Index first, Index last) const { return {memory.data() + first, 3, last - first, 20}; }
 };
@@ -18,7 +18,7 @@ struct Rows {
 }  // namespace
 
 TEST_CASE("columns of a slice are taken once, and not after they were read") {
-  const Rows m;
+  const Grid m;
   ExclusiveSlice<float> slice(m.columns(0, 20));
   slice.note_read(m.columns(0, 4));
   CHECK(!slice.is_consumed(m.columns(0, 20)));
@@ -32,7 +32,7 @@ TEST_CASE("columns of a slice are taken once, and not after they were read") {
 }
 
 TEST_CASE("a view of some rows counts as all columns, and cannot be taken") {
-  const Rows m;
+  const Grid m;
   ExclusiveSlice<float> slice(m.columns(0, 20));
   CHECK(!slice.consume({m.memory.data(), 2, 4, 20}));
   slice.note_read({m.memory.data() + 20, 2, 4, 20});
@@ -40,7 +40,7 @@ TEST_CASE("a view of some rows counts as all columns, and cannot be taken") {
 }
 
 TEST_CASE("where more ranges are read than are kept, nothing is taken any more") {
-  const Rows m;
+  const Grid m;
   ExclusiveSlice<float> slice(m.columns(0, 20));
   for (int i = 0; i < 50; ++i) slice.note_read(m.columns(0, 2));  // one range
   CHECK(slice.consume(m.columns(19, 20)));
