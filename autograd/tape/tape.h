@@ -304,6 +304,7 @@ class Tape {
     Payment pay;
     std::uint64_t paid;  // a bit for each of xs
   };
+
   Tape(std::uint64_t seed, bool recording) : rng_(seed), recording_(recording) { forget(); }
 
   template <class E, class... Args>
