@@ -6,7 +6,7 @@ template <Real T>
 void GradientMemory<T>::clear() {
   blocks_.assign(1, {.read = true});
   unit_count_ = 1;
-  lent_count_ = 0;
+  lent_.clear();
   reached_.start(0);
 }
 
@@ -28,18 +28,15 @@ std::uint32_t GradientMemory<T>::add(T* grad, const Shape& shape, std::uint32_t 
 
 template <Real T>
 std::uint32_t GradientMemory<T>::add_lent(T* grad, const Shape& shape, std::uint32_t owner) {
-  blocks_.push_back(
-      {.grad = grad, .unit = shape.size(), .first = unit_count_++, .owner = owner, .read = true, .lent = true});
-  ++lent_count_;
+  lent_.push_back(unit_count_++);
+  blocks_.push_back({.grad = grad, .unit = shape.size(), .first = lent_.back(), .owner = owner, .read = true});
   return static_cast<std::uint32_t>(blocks_.size() - 1);
 }
 
 template <Real T>
 void GradientMemory<T>::start() {
   reached_.start(unit_count_);
-  if (lent_count_ == 0) return;
-  for (const Block& block : blocks_)
-    if (block.lent) reached_.mark_all(block.first);
+  for (const std::uint32_t unit : lent_) reached_.mark_all(unit);
 }
 
 template <Real T>

@@ -54,7 +54,7 @@ class GradientMemory {
     Index unit = 0;                      // elements
     std::uint32_t first = 0, units = 1;  // units in the order of all
     std::uint32_t owner = 0;
-    bool read = false, lent = false;
+    bool read = false;
 
     std::span<T> gradient_of(std::uint32_t u) const {
       return {grad + static_cast<Index>(u) * unit, static_cast<std::size_t>(unit)};
@@ -66,7 +66,7 @@ class GradientMemory {
 
   std::vector<Block> blocks_;
   std::uint32_t unit_count_ = 0;
-  std::uint32_t lent_count_ = 0;
+  std::vector<std::uint32_t> lent_;  // units whose gradient is that of another tape
   Reached<T> reached_;
 };
 

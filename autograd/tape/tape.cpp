@@ -65,7 +65,7 @@ Var<T> Tape<T>::whole(const Slab& slab, std::span<const Var<T>> parts) {
     wants = wants || n.grad != nullptr;
   }
   keep_inputs(push_node(op, slab.shape, slab.memory, wants), parts);
-  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+  return newest();
 }
 
 template <Real T>
@@ -86,7 +86,7 @@ Var<T> Tape<T>::append(const Op<T>& op, const Shape& shape, std::span<const Var<
     wants = wants || n.grad != nullptr;
   }
   keep_inputs(push_node(op, shape, memory_for(shape), wants), inputs);
-  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+  return newest();
 }
 
 template <Real T>
@@ -97,7 +97,7 @@ Var<T> Tape<T>::append_over(const Op<T>& op, Var<T> x, std::span<const Var<T>> i
   n.stride = from.stride;
   n.over = true;
   keep_inputs(n, inputs);
-  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+  return newest();
 }
 
 template <Real T>
@@ -116,7 +116,7 @@ Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offs
   n.over = from.over;
   const std::array<Var<T>, 1> inputs{x};
   keep_inputs(n, inputs);
-  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+  return newest();
 }
 
 template <Real T>
@@ -133,7 +133,7 @@ Var<T> Tape<T>::detach(Var<T> x) {
 template <Real T>
 Var<T> Tape<T>::enter_empty(const Shape& shape, bool wanted) {
   push_node(wanted ? variable_op<T> : constant_op<T>, shape, add_block(shape), wanted);
-  return var(static_cast<std::uint32_t>(nodes_.size() - 1));
+  return newest();
 }
 
 template <Real T>
@@ -211,9 +211,8 @@ Var<T> Tape<T>::leaf_of(const Parameter<T>& parameter) {
   T* const value = const_cast<T*>(parameter.value().data());
   // Where its gradient lies is known in backward: until then any address says that one is wanted.
   Node<T>& n = push_node(parameter_op<T>, parameter.shape(), {value, value, 0}, !parameter.frozen());
-  const std::uint32_t node = mark() - 1;
-  n.leaf = leaves_.add(node, parameter);
-  return var(node);
+  n.leaf = leaves_.add(mark() - 1, parameter);
+  return newest();
 }
 
 template <Real T>
@@ -430,13 +429,17 @@ void Tape<T>::start_sweep(Var<T> y, const SinkFor& sink_for) {
 }
 
 template <Real T>
+void Tape<T>::add_seed(Var<T> y, const T* seed) {
+  if (!wanted(y.index())) return;
+  const View<T> dy = gradient_of(y.index());
+  for (Index r = 0; r < dy.rows; ++r)
+    for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seed[r * dy.cols + c];
+}
+
+template <Real T>
 void Tape<T>::sweep(Var<T> y, const T* seed, const SinkFor& sink_for) {
   start_sweep(y, sink_for);
-  if (wanted(y.index())) {
-    const View<T> dy = gradient_of(y.index());
-    for (Index r = 0; r < dy.rows; ++r)
-      for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seed[r * dy.cols + c];
-  }
+  add_seed(y, seed);
   run_sweep(y.index());
 }
 
@@ -474,7 +477,7 @@ Var<T> Tape<T>::lend(Tape& to, Var<T> x, bool with_gradient) {
   Node<T>& n =
       to.push_node(with_gradient ? variable_op<T> : constant_op<T>, from.shape, {from.value, grad, block}, true);
   n.stride = from.stride;
-  return to.var(static_cast<std::uint32_t>(to.nodes_.size() - 1));
+  return to.newest();
 }
 
 template <Real T>
@@ -491,12 +494,7 @@ void Tape<T>::backward_within(const Tape& outer, std::span<const Var<T>> ys, std
     const std::uint32_t known = outer.leaves_.find(p);
     return known == 0 ? nullptr : outer.leaves_[known].sink;
   });
-  for (std::size_t i = 0; i < ys.size(); ++i) {
-    if (!wanted(ys[i].index())) continue;
-    const View<T> dy = gradient_of(ys[i].index());
-    for (Index r = 0; r < dy.rows; ++r)
-      for (Index c = 0; c < dy.cols; ++c) dy.row(r)[c] += seeds[i].data[r * dy.cols + c];
-  }
+  for (std::size_t i = 0; i < ys.size(); ++i) add_seed(ys[i], seeds[i].data);
   run_sweep(last);
 }
 

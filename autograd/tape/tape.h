@@ -325,6 +325,7 @@ class Tape {
   }
   void forget();
   Var<T> leaf_of(const Parameter<T>& parameter);
+  Var<T> newest() { return var(mark() - 1); }
   Var<T> enter_empty(const Shape& shape, bool wanted);
   Var<T> enter(const Shape& shape, std::span<const T> values, bool wanted);
   Node<T>& push_node(const Op<T>& op, const Shape& shape, const Memory& memory, bool wants_gradient);
@@ -349,6 +350,7 @@ class Tape {
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
+  void add_seed(Var<T> y, const T* seed);
   void run_sweep(std::uint32_t last);
   T* gradient_of_leaf(const Node<T>& n);
   /// Adds what is owed to the gradient of a value.
