@@ -7,9 +7,6 @@ namespace unroll {
 namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
-using Handler = void (*)(int);
-Handler handler_before_int = SIG_DFL, handler_before_term = SIG_DFL, handler_before_hup = SIG_DFL,
-        handler_before_pipe = SIG_DFL;
 std::timespec first_time;
 
 /// One Ctrl-C may arrive twice, from the terminal and from a program that passes it on.
@@ -27,22 +24,26 @@ extern "C" void note_interrupt(int signal) {
   }
 }
 
+using Handler = void (*)(int);
+struct Handled {
+  int signal;
+  Handler handler, before = SIG_DFL;
+};
+Handled all_handled[] = {
+    {SIGINT, note_interrupt}, {SIGTERM, note_interrupt}, {SIGHUP, note_interrupt}, {SIGPIPE, SIG_IGN}};
+
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   interrupted = 0;
-  handler_before_int = std::signal(SIGINT, note_interrupt);
-  handler_before_term = std::signal(SIGTERM, note_interrupt);
-  handler_before_hup = std::signal(SIGHUP, note_interrupt);
-  if (handler_before_hup == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // as nohup asks
-  handler_before_pipe = std::signal(SIGPIPE, SIG_IGN);
+  for (auto& [signal, handler, before] : all_handled) {
+    before = std::signal(signal, handler);
+    if (signal == SIGHUP && before == SIG_IGN) std::signal(signal, SIG_IGN);  // as nohup asks
+  }
 }
 
 InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, handler_before_int);
-  std::signal(SIGTERM, handler_before_term);
-  std::signal(SIGHUP, handler_before_hup);
-  std::signal(SIGPIPE, handler_before_pipe);
+  for (const Handled& handled : all_handled) std::signal(handled.signal, handled.before);
 }
 
 bool InterruptGuard::requested() { return interrupted != 0; }

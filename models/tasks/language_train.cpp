@@ -317,7 +317,8 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   std::optional<Text> test;
   if (!options.test.empty()) test = Text::read(options.test, train.symbols());
   // Throws for texts that are too short.
-  for (const Text* text : {&valid, test ? &*test : &valid}) (void)text->windows({.batch = options.shards});
+  (void)valid.windows({.batch = options.shards});
+  if (test) (void)test->windows({.batch = options.shards});
   report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
                          valid.ids().size(), train.vocabulary()));
   Training training(options, train, valid, report);
