@@ -29,6 +29,20 @@ struct Unrolled {
   }
 };
 
+/// What a layer returns with its outputs as they were computed. Of a ragged batch: the valid steps alone.
+template <Real T, class State>
+struct PackedUnrolled {
+  Var<T> outputs;                // [time, batch, width], or of a ragged batch [valid steps, width]
+  Shape shape;                   // [time, batch, width]
+  std::span<const Index> where;  // of a ragged batch: the row of outputs for each row of that, -1 for padding
+  State last;
+  std::span<const State> steps = {};
+
+  Unrolled<T, State> unpacked() const {
+    return {where.empty() ? outputs : gather_rows(outputs, where, shape), last, steps};
+  }
+};
+
 namespace detail {
 /// The outputs of a layer, step by step, as they come to lie in one block of memory. The first step shows which of the
 /// values that a step records is its output; those of later steps are computed in their place, and what appears
@@ -113,17 +127,21 @@ struct Recurrent {
   /// xs is [time, batch, in]. `lengths`, one per row, are how many steps of it are valid; what lies behind them is
   /// never read. Throws ShapeError naming layer and step.
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
-    return run(xs, nullptr, lengths, false);
+    return run(xs, nullptr, lengths, false).unpacked();
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    return run(xs, &state, lengths, false);
+    return run(xs, &state, lengths, false).unpacked();
   }
   /// The same from each row's last valid step to its first; outputs lie at the steps of their inputs.
   Unrolled<T, State> backwards(Var<T> xs, std::span<const Index> lengths = {}) const {
-    return run(xs, nullptr, lengths, true);
+    return run(xs, nullptr, lengths, true).unpacked();
   }
   Unrolled<T, State> backwards(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    return run(xs, &state, lengths, true);
+    return run(xs, &state, lengths, true).unpacked();
+  }
+  /// Either of them, for who puts the outputs in their places: `state` may be null.
+  PackedUnrolled<T, State> packed(Var<T> xs, const State* state, std::span<const Index> lengths, bool backwards) const {
+    return run(xs, state, lengths, backwards);
   }
 
   /// Where in a longer sequence a call begins: the steps before it, and the random source at its start, from which
@@ -135,7 +153,7 @@ struct Recurrent {
   /// The same for a part of a sequence, as the call for the whole sequence would go on.
   Unrolled<T, State> resume(const Part& part, Var<T> xs, const State& state,
                             std::span<const Index> lengths = {}) const {
-    return run(xs, &state, lengths, false, &part);
+    return run(xs, &state, lengths, false, &part).unpacked();
   }
 
   /// Width of the outputs.
@@ -163,8 +181,8 @@ struct Recurrent {
     return tape.checked(v, "recurrent").shape;
   }
 
-  Unrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths, bool backwards,
-                         const Part* part = nullptr) const {
+  PackedUnrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths, bool backwards,
+                               const Part* part = nullptr) const {
     check_sequence(xs);
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
@@ -200,7 +218,13 @@ struct Recurrent {
     }
   }
 
-  Unrolled<T, State> scan_full(Var<T> xs, State state) const {
+  /// Of a batch without a valid step.
+  static PackedUnrolled<T, State> nothing(Tape<T>& tape, const Shape& xs, const State& state) {
+    const Shape shape = output_of<T>(state).shape().inserted(0, xs[0]);
+    return {tape.zeros(shape), shape, {}, state};
+  }
+
+  PackedUnrolled<T, State> scan_full(Var<T> xs, State state) const {
     Tape<T>& tape = xs.tape();
     const Index time = xs.shape()[0], batch = xs.shape()[1];
     const Var<T> projected = cell.project(xs);
@@ -210,29 +234,30 @@ struct Recurrent {
     for (Index t = 0; t < time; ++t) offsets[static_cast<std::size_t>(t)] = t * batch;
     const Var<T> rows = reshape(projected, {time * batch, projected.shape().cols()});
     const Var<T> outputs = cell.scan(rows, state, {alive, offsets});
-    return {reshape(outputs, {time, batch, outputs.shape().cols()}), state};
+    const Shape shape{time, batch, outputs.shape().cols()};
+    return {reshape(outputs, shape), shape, {}, state};
   }
 
-  Unrolled<T, State> scan_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards) const {
+  PackedUnrolled<T, State> scan_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards) const {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
     const auto all = tape.template room<Index>(shape[1]);
     std::fill(all.begin(), all.end(), shape[0]);
     const Ragged ragged(tape, lengths.empty() ? std::span<const Index>(all) : lengths, shape[0], backwards);
-    if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
+    if (ragged.rows == 0) return nothing(tape, shape, state);
     const Var<T> projected = cell.project(detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]}));
     const detail::PlaceGuard<T> place(tape, detail::place_of_layer(cell));
     state = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.order, v.shape()); });
     const Var<T> outputs = cell.scan(projected, state, {ragged.alive, ragged.offsets});
     state = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.rank, v.shape()); });
-    return {detail::gather_rows(outputs, ragged.unpacked, shape.with(2, outputs.shape().cols())), state};
+    return {outputs, shape.with(2, outputs.shape().cols()), ragged.unpacked, state};
   }
 
-  Unrolled<T, State> run_full(Var<T> xs, State state, bool backwards, const Part* part) const {
+  PackedUnrolled<T, State> run_full(Var<T> xs, State state, bool backwards, const Part* part) const {
     Tape<T>& tape = xs.tape();
     const Index time = xs.shape()[0], batch = xs.shape()[1];
     const Shape step_shape = output_of<T>(state).shape();
-    if (time == 0) return {tape.zeros(step_shape.inserted(0, 0)), state};
+    if (time == 0) return nothing(tape, xs.shape(), state);
     const std::uint32_t mark = tape.mark();
     const Watched watched(tape, cell);
     const Var<T> projected = cell.project(xs);
@@ -253,16 +278,16 @@ struct Recurrent {
       steps[static_cast<std::size_t>(t)] = state;
       state = watched.carried(before_first + t, state);
     }
-    return {outputs.all(), state, steps};
+    return {outputs.all(), step_shape.inserted(0, time), {}, state, steps};
   }
 
-  Unrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards,
-                                const Part* part) const {
+  PackedUnrolled<T, State> run_ragged(Var<T> xs, State state, std::span<const Index> lengths, bool backwards,
+                                      const Part* part) const {
     Tape<T>& tape = xs.tape();
     const Shape shape = xs.shape();
     const Ragged ragged(tape, lengths, shape[0], backwards);
     const State before = map_vars(state, [&](Var<T> v) { return detail::gather_rows(v, ragged.order, v.shape()); });
-    if (ragged.rows == 0) return {tape.zeros(shape.with(2, output_of<T>(state).shape().cols())), state};
+    if (ragged.rows == 0) return nothing(tape, shape, state);
     const std::uint32_t mark = tape.mark();
     const Var<T> packed = detail::gather_rows(xs, ragged.packed, Shape{ragged.rows, shape[2]});
     const Watched watched(tape, cell);
@@ -289,8 +314,7 @@ struct Recurrent {
       state = watched.carried(before_first + t, state);
     }
     const Var<T> all = outputs.all();
-    const Var<T> restored = detail::gather_rows(all, ragged.unpacked, shape.with(2, all.shape().cols()));
-    return {restored, last_of(ragged, before, steps), steps};
+    return {all, shape.with(2, all.shape().cols()), ragged.unpacked, last_of(ragged, before, steps), steps};
   }
 
   /// The first step shows whether the cell's step keeps the shapes of its state.

@@ -268,16 +268,51 @@ Var<T> stack(std::span<const Var<T>> parts) {
   return join(parts, first.inserted(0, static_cast<Index>(parts.size())), Index{1});
 }
 
+namespace {
+
+template <Real T>
+SelectRows<T> selected(Tape<T>& tape, Var<T> x, std::span<const Index> rows) {
+  const Shape& from = tape.checked(x, "gather_rows").shape;
+  tape.template require<ShapeError>(from.rank() >= 1, "gather_rows: {} has no rows", from);
+  for (const Index r : rows)
+    tape.template require<IndexError>(r >= -1 && r < from.rows(), "gather_rows: row {} is outside {}", r, from);
+  return {x, tape.keep(rows)};
+}
+
+}  // namespace
+
 template <Real T>
 Var<T> gather_rows(Var<T> x, std::span<const Index> rows, const Shape& shape) {
   Tape<T>& tape = x.tape();
-  const Shape from = tape.checked(x, "gather_rows").shape;
-  tape.template require<ShapeError>(shape.rank() >= 1 && from.rank() >= 1 && shape.cols() == from.cols() &&
-                                        shape.rows() == static_cast<Index>(rows.size()),
-                                    "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
-  for (const Index r : rows)
-    tape.template require<IndexError>(r >= -1 && r < from.rows(), "gather_rows: row {} is outside {}", r, from);
-  return record(shape, GatherRows<T>{{x, tape.keep(rows)}}, x);
+  const SelectRows<T> part = selected(tape, x, rows);
+  const Shape from = tape.node(x.index()).shape;
+  tape.template require<ShapeError>(
+      shape.rank() >= 1 && shape.cols() == from.cols() && shape.rows() == static_cast<Index>(rows.size()),
+      "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
+  return record(shape, GatherRows<T>{part}, x);
+}
+
+template <Real T>
+Var<T> gather_rows(std::span<const Var<T>> xs, std::span<const std::span<const Index>> rows, const Shape& shape) {
+  require<ValueError>(!xs.empty() && xs.size() == rows.size(), "gather_rows: {} values, {} lists of rows", xs.size(),
+                      rows.size());
+  Tape<T>& tape = xs[0].tape();
+  const auto parts = tape.template room<SelectRows<T>>(static_cast<Index>(xs.size()));
+  Index width = 0;
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    parts[i] = selected(tape, xs[i], rows[i]);
+    const Shape& from = tape.node(xs[i].index()).shape;
+    tape.template require<ShapeError>(shape.rank() >= 1 && shape.rows() == static_cast<Index>(rows[i].size()),
+                                      "gather_rows: {} rows of {} do not make {}", rows[i].size(), from, shape);
+    width += from.cols();
+  }
+  tape.template require<ShapeError>(shape.cols() == width, "gather_rows: {} features side by side do not make {}",
+                                    width, shape);
+  const GatherRowsBeside<T> rule{parts};
+  const Var<T> y = tape.append(op_of<T, GatherRowsBeside<T>>, shape, xs);
+  rule.forward(y);
+  tape.keep_rule(y, rule);
+  return y;
 }
 
 template <Real T>
@@ -298,17 +333,18 @@ Var<T> stop_gradient(Var<T> x) {
   return x.tape().detach(x);
 }
 
-#define UNROLL_INSTANTIATE(T)                                                \
-  template Var<T> contiguous(Var<T>);                                        \
-  template Var<T> reshape(Var<T>, const Shape&);                             \
-  template Var<T> transpose(Var<T>, int, int);                               \
-  template Var<T> slice(Var<T>, int, Index, Index);                          \
-  template Var<T> broadcast_to(Var<T>, const Shape&);                        \
-  template Var<T> reverse(Var<T>, int);                                      \
-  template Var<T> concat(std::span<const Var<T>>, int);                      \
-  template Var<T> stack(std::span<const Var<T>>);                            \
-  template Var<T> gather_rows(Var<T>, std::span<const Index>, const Shape&); \
-  template Var<T> pick(Var<T>, std::span<const std::int32_t>);               \
+#define UNROLL_INSTANTIATE(T)                                                                                  \
+  template Var<T> contiguous(Var<T>);                                                                          \
+  template Var<T> reshape(Var<T>, const Shape&);                                                               \
+  template Var<T> transpose(Var<T>, int, int);                                                                 \
+  template Var<T> slice(Var<T>, int, Index, Index);                                                            \
+  template Var<T> broadcast_to(Var<T>, const Shape&);                                                          \
+  template Var<T> reverse(Var<T>, int);                                                                        \
+  template Var<T> concat(std::span<const Var<T>>, int);                                                        \
+  template Var<T> stack(std::span<const Var<T>>);                                                              \
+  template Var<T> gather_rows(Var<T>, std::span<const Index>, const Shape&);                                   \
+  template Var<T> gather_rows(std::span<const Var<T>>, std::span<const std::span<const Index>>, const Shape&); \
+  template Var<T> pick(Var<T>, std::span<const std::int32_t>);                                                 \
   template Var<T> stop_gradient(Var<T>);
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)

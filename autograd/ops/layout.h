@@ -24,6 +24,8 @@ Var<T> stack(std::span<const Var<T>> parts);
 template <Real T>
 Var<T> gather_rows(Var<T> x, std::span<const Index> rows, const Shape& shape);
 template <Real T>
+Var<T> gather_rows(std::span<const Var<T>> xs, std::span<const std::span<const Index>> rows, const Shape& shape);
+template <Real T>
 Var<T> pick(Var<T> x, std::span<const std::int32_t> columns);
 template <Real T>
 Var<T> contiguous(Var<T> x);
@@ -110,6 +112,12 @@ auto reverse_time(const X& x, std::span<const Index> lengths);
 template <Operand X>
 auto gather_rows(const X& x, std::span<const Index> rows, const Shape& shape) {
   return detail::gather_rows(as_var(x), rows, shape);
+}
+/// The same of several values, side by side: the features of xs[0] at its rows[0], then those of xs[1] at its rows[1],
+/// and so on.
+template <Real T>
+Var<T> gather_rows(std::span<const Var<T>> xs, std::span<const std::span<const Index>> rows, const Shape& shape) {
+  return detail::gather_rows(xs, rows, shape);
 }
 
 /// One element of each row of the last axis: y[...] = x[..., columns[...]].

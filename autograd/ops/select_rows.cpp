@@ -26,29 +26,68 @@ void copy_or_zero(View<const T> from, Index row, T* to) {
     std::copy_n(from.row(row), from.cols, to);
 }
 
-/// Adds row i of d to row rows[i] of the gradient of x; of a parameter, only the rows that are reached are touched.
-template <Real T>
-void scatter(View<const T> d, std::span<const Index> rows, Var<T> x) {
-  const Tape<T>& tape = x.tape();
-  const bool by_row = tape.whole_parameter_of(x.index()) != nullptr;
-  Gradient<T>* const sink = by_row ? tape.sink_of(x.index()) : nullptr;
-  const View<T> dx = by_row ? View<T>() : gradient(x);
+/// Adds row i of d to the row that is row_of(rows[i]).
+template <Real T, class F>
+void scatter(View<const T> d, std::span<const Index> rows, F row_of) {
   for (Index i = 0; i < d.rows; ++i)
-    if (const Index row = rows[at(i)]; row >= 0)
-      simd::add_scaled(T(1), d.row(i), by_row ? sink->row(row) : dx.row(row), d.cols);
+    if (const Index row = rows[at(i)]; row >= 0) simd::add_scaled(T(1), d.row(i), row_of(row), d.cols);
+}
+
+/// The same to the gradient of x, if that is a parameter: only the rows that are reached are touched.
+template <Real T>
+bool scatter_to_parameter(View<const T> d, std::span<const Index> rows, Var<T> x) {
+  const Tape<T>& tape = x.tape();
+  if (tape.whole_parameter_of(x.index()) == nullptr) return false;
+  Gradient<T>* const sink = tape.sink_of(x.index());
+  scatter<T>(d, rows, [&](Index row) { return sink->row(row); });
+  return true;
 }
 
 }  // namespace
 
 template <Real T>
-void SelectRows<T>::forward(Var<T> y) const {
-  const View<T> out = result(y);
-  for (Index r = 0; r < out.rows; ++r) copy_or_zero<T>(values(x), rows[at(r)], out.row(r));
+void SelectRows<T>::select(View<T> to) const {
+  for (Index r = 0; r < to.rows; ++r) copy_or_zero<T>(values(x), rows[at(r)], to.row(r));
 }
 
 template <Real T>
-void SelectRows<T>::backward(Var<T> y) const {
-  if (wanted(x)) scatter<T>(gradient(y), rows, x);
+void SelectRows<T>::add_back(View<const T> d) const {
+  if (scatter_to_parameter(d, rows, x)) return;
+  Tape<T>& tape = x.tape();
+  const auto [dx, fresh] = tape.claim_gradient(x.index());
+  if (!fresh) return scatter<T>(d, rows, [dx = dx](Index row) { return dx.row(row); });
+  const std::span<bool> written = tape.template scratch<bool>(dx.rows);
+  std::ranges::fill(written, false);
+  for (Index i = 0; i < d.rows; ++i) {
+    const Index row = rows[at(i)];
+    if (row < 0) continue;
+    if (std::exchange(written[at(row)], true))
+      simd::add_scaled(T(1), d.row(i), dx.row(row), d.cols);
+    else
+      std::copy_n(d.row(i), d.cols, dx.row(row));
+  }
+  for (Index row = 0; row < dx.rows; ++row)
+    if (!written[at(row)]) std::fill_n(dx.row(row), dx.cols, T(0));
+}
+
+template <Real T>
+void GatherRowsBeside<T>::forward(Var<T> y) const {
+  Index first = 0;
+  for (const SelectRows<T>& part : parts) {
+    const Index end = first + values(part.x).cols;
+    part.select(result(y).columns_between(first, end));
+    first = end;
+  }
+}
+
+template <Real T>
+void GatherRowsBeside<T>::backward(Var<T> y) const {
+  Index first = 0;
+  for (const SelectRows<T>& part : parts) {
+    const Index end = first + values(part.x).cols;
+    if (wanted(part.x)) part.add_back(gradient(y).columns_between(first, end));
+    first = end;
+  }
 }
 
 template <Real T>
@@ -128,7 +167,10 @@ void DistinctRows<T>::collect(Index first, View<const T> dy, View<T> to) const {
 
 template <Real T>
 void DistinctRows<T>::add_to_source(Index first, View<const T> d) const {
-  scatter<T>(d, sources_.subspan(at(first), at(d.rows)), source_);
+  const std::span<const Index> rows = sources_.subspan(at(first), at(d.rows));
+  if (scatter_to_parameter(d, rows, source_)) return;
+  const View<T> to = gradient(source_);
+  scatter<T>(d, rows, [&](Index row) { return to.row(row); });
 }
 
 template <Real T>
@@ -143,6 +185,8 @@ void DistinctRows<T>::add_between(std::size_t k, View<const T> d) const {
 
 template struct SelectRows<float>;
 template struct SelectRows<double>;
+template struct GatherRowsBeside<float>;
+template struct GatherRowsBeside<double>;
 template class DistinctRows<float>;
 template class DistinctRows<double>;
 

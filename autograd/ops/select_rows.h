@@ -11,8 +11,13 @@ struct SelectRows {
   Var<T> x;
   std::span<const Index> rows;
 
-  void forward(Var<T> y) const;
-  void backward(Var<T> y) const;
+  void forward(Var<T> y) const { select(result(y)); }
+  void backward(Var<T> y) const {
+    if (wanted(x)) add_back(gradient(y));
+  }
+  void select(View<T> to) const;
+  /// Adds row i of d to the gradient of row rows[i] of x.
+  void add_back(View<const T> d) const;
 };
 
 template <Real T>
@@ -23,6 +28,17 @@ struct Lookup : SelectRows<T> {
 template <Real T>
 struct GatherRows : SelectRows<T> {
   static constexpr const char* name = "gather_rows";
+};
+
+/// What several of these select, side by side.
+template <Real T>
+struct GatherRowsBeside {
+  static constexpr const char* name = "gather_rows";
+  static constexpr bool reads_result = false;
+  std::span<const SelectRows<T>> parts;
+
+  void forward(Var<T> y) const;
+  void backward(Var<T> y) const;
 };
 
 /// The rows of a value of which many are the same row of another, the source, as symbols recur in a text: what is
@@ -62,6 +78,8 @@ class DistinctRows {
 
 extern template struct SelectRows<float>;
 extern template struct SelectRows<double>;
+extern template struct GatherRowsBeside<float>;
+extern template struct GatherRowsBeside<double>;
 extern template class DistinctRows<float>;
 extern template class DistinctRows<double>;
 

@@ -36,17 +36,38 @@ struct Bidirectional {
   }
 
   Unrolled<T, State> operator()(Var<T> xs, std::span<const Index> lengths = {}) const {
-    const auto ahead = forward(xs, lengths);
-    return merged(ahead, backwards(backward, lengths, xs));
+    return run(xs, nullptr, lengths);
   }
   Unrolled<T, State> operator()(Var<T> xs, const State& state, std::span<const Index> lengths = {}) const {
-    const auto ahead = forward(xs, state.forward, lengths);
-    return merged(ahead, backwards(backward, lengths, xs, state.backward));
+    return run(xs, &state, lengths);
   }
   Index width() const { return merge == Merge::concat ? forward.width() + backward.width() : forward.width(); }
   static void fields(auto& m, auto&& f) { f("forward", m.forward), f("backward", m.backward); }
 
  private:
+  Unrolled<T, State> run(Var<T> xs, const State* given, std::span<const Index> lengths) const {
+    if constexpr (requires { forward.packed(xs, nullptr, lengths, false); }) {
+      const auto ahead = forward.packed(xs, given == nullptr ? nullptr : &given->forward, lengths, false);
+      const auto back = backward.packed(xs, given == nullptr ? nullptr : &given->backward, lengths, true);
+      if (merge == Merge::concat && !ahead.where.empty()) return beside(ahead, back);
+      const auto f = ahead.unpacked(), b = back.unpacked();
+      return merged(f, b);
+    } else {
+      const auto ahead = given == nullptr ? forward(xs, lengths) : forward(xs, given->forward, lengths);
+      return merged(ahead, given == nullptr ? backwards(backward, lengths, xs)
+                                            : backwards(backward, lengths, xs, given->backward));
+    }
+  }
+
+  /// Packed outputs are put in their places once, for both directions.
+  template <class U>
+  Unrolled<T, State> beside(const U& ahead, const U& back) const {
+    const std::array outputs{ahead.outputs, back.outputs};
+    const std::array where{std::span<const Index>(ahead.where), std::span<const Index>(back.where)};
+    const Shape shape = ahead.shape.with(2, ahead.shape.cols() + back.shape.cols());
+    return {gather_rows(std::span<const Var<T>>(outputs), std::span<const std::span<const Index>>(where), shape),
+            {ahead.last, back.last}};
+  }
   template <class U>
   Unrolled<T, State> merged(const U& ahead, const U& back) const {
     const Var<T> f = ahead.outputs, b = back.outputs;

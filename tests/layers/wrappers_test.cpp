@@ -36,10 +36,10 @@ std::vector<Tensor<double>> run(const L& layer) {
 }
 
 /// That the cell in a wrapper which does nothing is the cell.
-template <template <Real> class C, class Wrap>
+template <class C, class Wrap>
 void expect_same(Wrap wrap) {
   Rng rng{5};
-  const C<double> cell(3, 4, rng);
+  const C cell(3, 4, rng);
   const auto alone = run(Recurrent(cell)), wrapped = run(Recurrent(wrap(cell)));
   REQUIRE(alone.size() == wrapped.size());
   for (std::size_t i = 0; i < alone.size(); ++i) CHECK(distance(alone[i], wrapped[i]) <= 1e-14);
@@ -75,9 +75,9 @@ TEST_CASE("wrappers: those of cells, over one whose state keeps books") {
 }
 TEST_CASE("wrappers: with a rate of zero they are the cell") {
   const auto over_cells = [](auto wrap) {
-    expect_same<GRUCell>(wrap);
-    expect_same<LSTMCell>(wrap);
-    expect_same<QRNNCell>(wrap);
+    expect_same<GRUCell<double>>(wrap);
+    expect_same<LSTMCell<double>>(wrap);
+    expect_same<QRNNCell<double>>(wrap);
   };
   over_cells([](auto cell) { return Zoneout(std::move(cell), 0.0); });
   over_cells([](auto cell) { return RecurrentDropout(std::move(cell), 0.0); });

@@ -8,6 +8,7 @@ using namespace unroll::testing;
 namespace {
 
 const std::vector<Index> gathered{3, -1, 0, 3, 3};
+const std::vector<Index> gathered_beside{2, 1, -1, 0, 2};
 const std::vector<Index> lengths{3, 1, 0};
 const std::vector<std::int32_t> columns{2, 0, 2, 1, 4, 4};
 
@@ -153,6 +154,24 @@ std::vector<Row> layout_rows() {
           return r < 0 ? 0.0 : x[0].data()[r * 3 + at[1]];
         });
       });
+  for (const bool again : {false, true})  // a value beside itself receives two gradients
+    add(
+        "gather_rows", again ? "beside itself" : "side by side", {{2, 2, 3}, {3, 1}},
+        [again](auto v) {
+          using V = std::decay_t<decltype(v[0])>;
+          const std::array parts{V(v[0]), V(v[again ? 0 : 1])};
+          const std::array rows{std::span<const Index>(gathered), std::span<const Index>(gathered_beside)};
+          return gather_rows(std::span<const V>(parts), std::span<const std::span<const Index>>(rows),
+                             {5, again ? 6 : 4});
+        },
+        [again](const Arrays& x) {
+          return tabulate({5, again ? 6 : 4}, [&](const At& at) {
+            const bool second = at[1] >= 3;
+            const Index r = (second ? gathered_beside : gathered)[static_cast<std::size_t>(at[0])];
+            const auto& from = x[second && !again ? 1 : 0];
+            return r < 0 ? 0.0 : from.data()[r * (second && !again ? 1 : 3) + at[1] % 3];
+          });
+        });
   add(
       "pick", "", {{2, 3, 5}}, [](auto v) { return pick(v[0], columns); },
       [](const Arrays& x) {

@@ -78,6 +78,19 @@ TEST_CASE_FIXTURE(Given, "op errors: layout") {
                        IndexError);
   CHECK_THROWS_AS(gather_rows(m23, std::vector<Index>{-2}, {1, 3}), IndexError);
   CHECK_THROWS_AS(gather_rows(m23, std::vector<Index>{0}, {2, 3}), ShapeError);
+  const std::vector<Index> none, second{1};
+  const auto beside = [&](std::vector<Var<float>> xs, std::vector<std::span<const Index>> rows, const Shape& shape) {
+    return gather_rows(std::span<const Var<float>>(xs), std::span<const std::span<const Index>>(rows), shape);
+  };
+  CHECK(beside({m23, m24}, {second, second}, {1, 7}).shape() == Shape{1, 7});
+  CHECK_THROWS_WITH_AS(beside({m23, m24}, {second, second}, {1, 6}),
+                       "gather_rows: 7 features side by side do not make [1, 6]", ShapeError);
+  CHECK_THROWS_WITH_AS(beside({m23, m24}, {second, none}, {1, 7}), "gather_rows: 0 rows of [2, 4] do not make [1, 7]",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(beside({m23}, {std::vector<Index>{2}}, {1, 3}), "gather_rows: row 2 is outside [2, 3]",
+                       IndexError);
+  CHECK_THROWS_WITH_AS(beside({m23, m24}, {second}, {1, 7}), "gather_rows: 2 values, 1 lists of rows", ValueError);
+  CHECK_THROWS_AS(beside({}, {}, {}), ValueError);
   CHECK_THROWS_WITH_AS(pick(m23, std::vector<std::int32_t>{0, 3}), "pick: index 3 is outside the last axis of [2, 3]",
                        IndexError);
   CHECK_THROWS_AS(pick(m23, std::vector<std::int32_t>{0, -1}), IndexError);
