@@ -1,7 +1,7 @@
 """Trains again what models/README.md measures: ./run reproduce [NAME...] [--seeds N]
 
-Each training prints its metrics as its last lines; with several seeds, what follows is the mean of each metric over the
-seeds, and the smallest and the largest.
+Without a name, all of them whose data are there, which takes hours. Each training prints its metrics as its last lines;
+what follows is the mean of each metric over the seeds, and the smallest and the largest, and at the end all of these again.
 """
 
 import argparse
@@ -92,6 +92,12 @@ def train(program, data, name, seed, folder):
     return results, (time.monotonic() - start) / 60
 
 
+def missing(data, name):
+    """The first file of a training that is not in the folder of the data, or None."""
+    return next((word for word in TRAININGS[name].split()
+                 if "/" in word and not os.path.exists(os.path.join(data or "", word))), None)
+
+
 def summary(name, runs):
     """Of each metric of each split the mean over the runs, and the smallest and the largest."""
     lines = []
@@ -111,11 +117,9 @@ def main():
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--data", help="the folder of the data; by default what UNROLL_DATA says")
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each, with the seeds 1, 2, ...")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="or the beginning of several: " + ", ".join(TRAININGS))
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="without one, all whose data are there; or the beginning of several: " + ", ".join(TRAININGS))
     o = parser.parse_intermixed_args()
-    if not o.names:
-        parser.print_help(sys.stderr)
-        return
     if o.seeds < 1:
         fail(f"--seeds {o.seeds} is not 1 or more", 2)
     chosen = []
@@ -126,6 +130,12 @@ def main():
         chosen += [name for name in names if name not in chosen]
     if any("/" in TRAININGS[name] for name in chosen) and (o.data is None or not os.path.isdir(o.data)):
         fail(f"there is no folder {o.data} (set UNROLL_DATA)", 2)
+    if not o.names:
+        for name in TRAININGS:
+            if file := missing(o.data, name):
+                print(f"{name} is left out: {o.data} has no {file}", file=sys.stderr)
+            else:
+                chosen.append(name)
     folder = tempfile.mkdtemp(prefix="unroll-")
     print(f"the models are in {folder}", file=sys.stderr)
     lines = []
@@ -135,7 +145,9 @@ def main():
             print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
             runs.append(train(o.program, o.data, name, seed, folder))
         lines += summary(name, runs)
-    print("\n".join(lines), file=sys.stderr)
+        print("\n".join(summary(name, runs)), file=sys.stderr, flush=True)
+    if len(chosen) > 1:
+        print("\n".join(["==", *lines]), file=sys.stderr)
 
 
 if __name__ == "__main__":

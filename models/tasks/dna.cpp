@@ -1,9 +1,7 @@
 #include <unroll/models/tasks/dna.h>
 
-#include <unroll/models/data/symbol_table.h>
-#include <unroll/models/metrics/classification.h>
 #include <unroll/models/tasks/dna_data.h>
-#include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/labels.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -108,9 +106,7 @@ struct DnaModel {
   }
   Var<> loss(Tape<>& tape, std::span<const DnaExample* const> examples) const {
     if (genome) return genome->loss(tape, windows_of(tape, examples));
-    std::vector<std::int32_t> targets;
-    for (const DnaExample* e : examples) targets.push_back(e->target);
-    return cross_entropy(logits(tape, examples), targets, {.smoothing = 0.05});
+    return cross_entropy(logits(tape, examples), targets_of(examples), {.smoothing = 0.05});
   }
   Likelihood likelihood(std::span<const DnaExample> windows) const {
     Likelihood sum;
@@ -167,9 +163,7 @@ struct Dna {
       const double bits = model.likelihood(examples).bits_per_token();
       return {-bits, {{"bits_per_base", bits}, {"markov_bits_per_base", markov.bits_per_token()}}};
     }
-    std::vector<std::int32_t> truth;
-    for (const DnaExample& e : examples) truth.push_back(e.target);
-    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<DnaExample>(model, examples));
+    const ConfusionMatrix matrix = confusion(model, examples, symbols.labels.size());
     return {matrix.accuracy(),
             {{"error", 1 - matrix.accuracy()}, {"macro_f1", matrix.macro().f1}, {"matthews", matrix.matthews()}}};
   }
@@ -185,13 +179,8 @@ struct Dna {
       require<ValueError>(sum.tokens() > 0, "dna: the sequence has no A, C, G or T");
       return fmt::format("{:.4f} bits per base", sum.bits_per_token());
     }
-    Tape<> tape = Tape<>::inference();
-    const DnaExample e{{sequence}, "?", ""};
-    const DnaExample* const one = &e;
-    const Var<> p = softmax(model.logits(tape, std::span<const DnaExample* const>(&one, 1)));
-    const float* const row = values(p).row(0);
-    const Index best = std::max_element(row, row + symbols.labels.size()) - row;
-    return fmt::format("{} {:.4f}", symbols.labels.name(best), row[best]);
+    const auto [label, probability] = likeliest_class(model, DnaExample{{sequence}, "?", ""});
+    return fmt::format("{} {:.4f}", symbols.labels.name(label), probability);
   }
   static void synthesize(const std::string& path, Index count, Rng& rng) { write_junctions(path, count, rng); }
 };

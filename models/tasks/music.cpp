@@ -168,20 +168,19 @@ struct Music {
       std::vector<Index> lengths;
       std::vector<std::uint8_t> labels;
       const Var<> logits = model.logits(tape, batch, lengths, labels);
+      const Var<> nats = multi_label_cross_entropy(logits, labels, lengths, {.reduction = Reduction::none});
       const auto rows = static_cast<Index>(batch.size());
       for (Index b = 0; b < rows; ++b)
         for (Index t = 0; t < lengths[static_cast<std::size_t>(b)]; ++t) {
-          const float* const x = values(logits).row(t * rows + b);
-          const std::uint8_t* const there = labels.data() + (t * rows + b) * notes;
-          double nats = 0;
+          const Index row = t * rows + b;
+          (t == 0 ? first : later).add(static_cast<double>(values(nats).data[row]));
+          if (t == 0) continue;
           for (Index k = 0; k < notes; ++k) {
-            const double s = there[k] != 0 ? -static_cast<double>(x[k]) : static_cast<double>(x[k]);
-            nats += std::max(s, 0.0) + std::log1p(std::exp(-std::abs(s)));
-            if (t == 0) continue;
-            hits += there[k] != 0 && x[k] > 0;
-            others += there[k] != (x[k] > 0);
+            const bool likely = values(logits).row(row)[k] > 0,
+                       there = labels[static_cast<std::size_t>(row * notes + k)] != 0;
+            hits += there && likely;
+            others += there != likely;
           }
-          (t == 0 ? first : later).add(nats);
         }
     });
     const double nll = later.nats_per_token();

@@ -4,9 +4,8 @@
 
 #include <optional>
 
-#include <unroll/models/metrics/classification.h>
+#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/pixels_data.h>
-#include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -70,9 +69,7 @@ struct PixelsModel {
     return head(dropout(concat(mean_over_time(hs, {}), max_over_time(hs, {})), dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Image* const> images) const {
-    std::vector<std::int32_t> targets;
-    for (const Image* image : images) targets.push_back(image->target);
-    return cross_entropy(logits(tape, images), targets);
+    return cross_entropy(logits(tape, images), targets_of(images));
   }
   static void fields(auto& m, auto&& f) { f("one_way", m.one_way), f("both_ways", m.both_ways), f("head", m.head); }
 
@@ -142,9 +139,7 @@ struct Pixels {
   }
 
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Image> images) {
-    std::vector<std::int32_t> truth;
-    for (const Image& image : images) truth.push_back(image.target);
-    const ConfusionMatrix matrix(symbols.classes, truth, likeliest_classes<Image>(model, images));
+    const ConfusionMatrix matrix = confusion(model, images, symbols.classes);
     return {matrix.accuracy(), {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}}};
   }
   /// The input is the name of a file of images.

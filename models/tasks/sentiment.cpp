@@ -1,8 +1,7 @@
 #include <unroll/models/tasks/sentiment.h>
 
-#include <unroll/models/metrics/classification.h>
+#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/sentiment_data.h>
-#include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -196,11 +195,9 @@ struct Sentiment {
 
   /// The majority is the accuracy of saying the most frequent label of the training data always.
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Opinion> opinions) {
-    std::vector<std::int32_t> truth;
-    for (const Opinion& opinion : opinions) truth.push_back(opinion.label);
-    const auto said = likeliest_classes<Opinion>(model, opinions);
-    const ConfusionMatrix matrix(static_cast<Index>(symbols.labels().size()), truth, said);
-    const double accuracy = matrix.accuracy(), macro = matrix.macro().f1;
+    const auto labels = static_cast<Index>(symbols.labels().size());
+    const ConfusionMatrix matrix = confusion(model, opinions, labels, &Opinion::label);
+    const double accuracy = matrix.accuracy(), macro = matrix.macro().f1, total = static_cast<double>(matrix.total());
     Validation v{accuracy, {{"accuracy", accuracy}, {"macro_f1", macro}}};
     if (symbols.target == "recommended") {
       v.score = macro;
@@ -208,10 +205,11 @@ struct Sentiment {
     }
     if (symbols.target == "stars") {
       double off = 0;
-      for (std::size_t i = 0; i < truth.size(); ++i) off += std::abs(truth[i] - said[i]);
-      v.fields.emplace_back("stars_off", off / static_cast<double>(truth.size()));
+      for (Index i = 0; i < labels; ++i)
+        for (Index k = 0; k < labels; ++k) off += static_cast<double>(std::abs(i - k) * matrix.count(i, k));
+      v.fields.emplace_back("stars_off", off / total);
     }
-    v.fields.emplace_back("majority", unroll::accuracy(truth, std::vector(truth.size(), symbols.majority)));
+    v.fields.emplace_back("majority", static_cast<double>(matrix.of(symbols.majority).actual) / total);
     return v;
   }
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
@@ -223,12 +221,8 @@ struct Sentiment {
     require<ValueError>(!opinion.words.empty(), "sentiment: there is no word in '{}'", input);
     opinion.target = symbols.target;
     encode(opinion, symbols);
-    Tape<> tape = Tape<>::inference();
-    const Opinion* const one = &opinion;
-    const Var<> probabilities = softmax(model.logits(tape, {&one, 1}));
-    const View<const float> p = values(probabilities);
-    const std::size_t best = static_cast<std::size_t>(std::max_element(p.row(0), p.row(0) + p.cols) - p.row(0));
-    return fmt::format("{} {:.3f}", symbols.labels()[best], p.row(0)[best]);
+    const auto [label, probability] = likeliest_class(model, opinion);
+    return fmt::format("{} {:.3f}", symbols.labels()[static_cast<std::size_t>(label)], probability);
   }
   static void synthesize(const std::string& path, Index count, Rng& rng) { write_opinions(path, count, rng); }
 };

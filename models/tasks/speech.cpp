@@ -1,9 +1,8 @@
 #include <unroll/models/tasks/speech.h>
 
-#include <unroll/models/data/symbol_table.h>
 #include <unroll/models/metrics/transcripts.h>
+#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/speech_data.h>
-#include <unroll/models/tasks/supervised_task.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -29,12 +28,6 @@ struct SpeechOptions {
   }
 };
 
-struct SpeechSymbols {
-  SymbolTable labels;
-  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
-  static SpeechSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
-};
-
 constexpr Index stride = 2;  // frames to a step of the recurrent layers
 
 /// The least frames of which a text can be read: a step for each label, and a blank between equal ones.
@@ -51,7 +44,7 @@ struct SpeechModel {
   Stacked<Bidirectional<LSTM<>>> rnn;
   Linear<> head;
 
-  SpeechModel(const SpeechOptions& o, const SpeechSymbols& symbols, Rng& rng)
+  SpeechModel(const SpeechOptions& o, const LabelSymbols& symbols, Rng& rng)
       : dropout_rate(o.dropout),
         warp(o.warp),
         front(bands, o.hidden, 5, rng, {.padding = Padding::centred, .stride = stride}),
@@ -122,7 +115,7 @@ struct SpeechModel {
 struct Speech {
   using Options = SpeechOptions;
   using Example = Utterance;
-  using Symbols = SpeechSymbols;
+  using Symbols = LabelSymbols;
   using Model = SpeechModel;
   static constexpr const char *name = "speech", *what = "the digits that are said, from sound",
                               *format =

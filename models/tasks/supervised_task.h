@@ -27,22 +27,6 @@ void for_batches(std::span<const Example> examples, Index batch, F f) {
   }
 }
 
-/// The class of the largest of a model's logits(tape, examples) [examples, classes], for each example.
-template <class Example, class Model>
-std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const Example> examples) {
-  std::vector<std::int32_t> classes(examples.size());
-  for_batches(examples, 64, [&](Tape<>& tape, std::span<const Example* const> batch) {
-    const Var<> logits = model.logits(tape, batch);
-    const View<const float> x = values(logits);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const float* const row = x.row(static_cast<Index>(i));
-      classes[static_cast<std::size_t>(batch[i] - examples.data())] =
-          static_cast<std::int32_t>(std::max_element(row, row + x.cols) - row);
-    }
-  });
-  return classes;
-}
-
 /// Encodes examples of a task. Throws FileError with the place of one that the symbols are not of.
 template <class D>
 void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols) {
@@ -93,12 +77,13 @@ class SupervisedTask : public Task {
     Examples valid;
     if constexpr (requires { D::hold_out(all, options_); })
       if (data.valid.empty()) valid = D::hold_out(all, options_);
-    if (data.valid.empty() && valid.empty())
+    const bool drawn = data.valid.empty() && valid.empty();
+    if (drawn)
       std::tie(all, valid) = parted(std::move(all), 0, data.held_out);
     else if (!data.valid.empty())
       valid = read(data.valid, data, report);
     const Examples test = data.test.empty() ? Examples() : read(data.test, data, report);
-    Trained trained = fitted(all, valid, out, report);
+    Trained trained = fitted(all, valid, drawn, out, report);
     if (!out.empty()) report.say("saved " + out);
     if (!test.empty()) report.result(metrics("test", trained, encoded(trained, test)));
     report.result(metrics("valid", trained, valid));
@@ -174,8 +159,29 @@ class SupervisedTask : public Task {
     return {std::move(rest), std::move(part)};
   }
 
-  Trained fitted(Examples& train, Examples& valid, const std::string& out, Report& report, bool choose = true) {
+  /// Puts back into `rest` what was held out of it by chance though nothing else has its label: returns whether there
+  /// is such.
+  static bool take_back(Examples& rest, Examples& held_out, const Symbols& symbols, Report& report) {
+    const auto known = std::stable_partition(held_out.begin(), held_out.end(), [&](Example e) {
+      try {
+        D::encode(e, symbols);
+        return true;
+      } catch (const IndexError&) { return false; }
+    });
+    if (known == held_out.end()) return false;
+    report.warn(fmt::format("{} held-out examples have labels that no others have: they are trained on",
+                            held_out.end() - known));
+    rest.insert(rest.end(), std::make_move_iterator(known), std::make_move_iterator(held_out.end()));
+    held_out.erase(known, held_out.end());
+    require<ValueError>(!held_out.empty(), "train: nothing is left to validate on");
+    return true;
+  }
+
+  /// `drawn`: what to validate on was drawn from the same examples. `choose`: the best epoch is kept, not the last.
+  Trained fitted(Examples& train, Examples& valid, bool drawn, const std::string& out, Report& report,
+                 bool choose = true) {
     Trained t{D::learn(train, options_), nullptr};
+    if (drawn && take_back(train, valid, t.symbols, report)) t.symbols = D::learn(train, options_);
     encode_all<D>(train, t.symbols);
     encode_all<D>(valid, t.symbols);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
@@ -212,7 +218,7 @@ class SupervisedTask : public Task {
     for (Index k = 0; k < folds && finished; ++k) {
       const auto part = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
       auto [train, valid] = parted(all, part(k), part(k + 1));
-      Trained trained = fitted(train, valid, "", report, false);
+      Trained trained = fitted(train, valid, true, "", report, false);
       finished = trained.finished;
       const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, valid);
       report.result(fields);

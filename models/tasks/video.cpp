@@ -1,8 +1,6 @@
 #include <unroll/models/tasks/video.h>
 
-#include <unroll/models/data/symbol_table.h>
-#include <unroll/models/metrics/classification.h>
-#include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/video_data.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -23,19 +21,13 @@ struct VideoOptions {
   }
 };
 
-struct VideoSymbols {
-  SymbolTable labels;
-  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
-  static VideoSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
-};
-
 /// Positions and velocities, bidirectional layers, mean and maximum over time.
 struct VideoModel {
   double dropout_rate, jitter;
   Stacked<Bidirectional<GRU<>>> rnn;
   Linear<> head;
 
-  VideoModel(const VideoOptions& o, const VideoSymbols& symbols, Rng& rng)
+  VideoModel(const VideoOptions& o, const LabelSymbols& symbols, Rng& rng)
       : dropout_rate(o.dropout),
         jitter(o.jitter),
         rnn(2 * coordinates, o.hidden, o.layers, rng, o.dropout),
@@ -48,9 +40,7 @@ struct VideoModel {
     return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths)), dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Clip* const> clips) const {
-    std::vector<std::int32_t> targets;
-    for (const Clip* clip : clips) targets.push_back(clip->target);
-    return cross_entropy(logits(tape, clips), targets, {.smoothing = 0.1});
+    return cross_entropy(logits(tape, clips), targets_of(clips), {.smoothing = 0.1});
   }
   static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
 
@@ -83,7 +73,7 @@ struct VideoModel {
 struct Video {
   using Options = VideoOptions;
   using Example = Clip;
-  using Symbols = VideoSymbols;
+  using Symbols = LabelSymbols;
   using Model = VideoModel;
   static constexpr const char *name = "video", *what = "the activity in a clip, from the positions of joints",
                               *format = "CSV with a header: clip, label, frame, x and y of 15 joints";
@@ -91,17 +81,11 @@ struct Video {
   static std::vector<Clip> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
     return read_clips(files, bad);
   }
-  static Symbols learn(const std::vector<Clip>& clips, const Options&) {
-    SymbolCounts labels;
-    for (const Clip& clip : clips) ++labels[clip.label];
-    return {SymbolTable::labels(labels)};
-  }
+  static Symbols learn(const std::vector<Clip>& clips, const Options&) { return Symbols::of(clips); }
   static void encode(Clip& clip, const Symbols& symbols) { clip.target = symbols.labels.id(clip.label); }
 
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Clip> clips) {
-    std::vector<std::int32_t> truth;
-    for (const Clip& clip : clips) truth.push_back(clip.target);
-    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<Clip>(model, clips));
+    const ConfusionMatrix matrix = confusion(model, clips, symbols.labels.size());
     return {matrix.accuracy(), {{"accuracy", matrix.accuracy()}, {"macro_f1", matrix.macro().f1}}};
   }
   /// The input is the name of a file of clips.

@@ -1,8 +1,6 @@
 #include <unroll/models/tasks/vowels.h>
 
-#include <unroll/models/data/symbol_table.h>
-#include <unroll/models/metrics/classification.h>
-#include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/vowels_data.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -25,19 +23,13 @@ struct VowelsOptions {
   }
 };
 
-struct VowelsSymbols {
-  SymbolTable labels;
-  nlohmann::json to_json() const { return {{"labels", labels.to_json()}}; }
-  static VowelsSymbols from_json(const nlohmann::json& json) { return {SymbolTable::from_json(json.at("labels"))}; }
-};
-
 /// Bidirectional layers, mean and maximum over time.
 struct VowelsModel {
   double dropout_rate, jitter;
   Stacked<Bidirectional<GRU<>>> rnn;
   Linear<> head;
 
-  VowelsModel(const VowelsOptions& o, const VowelsSymbols& symbols, Rng& rng)
+  VowelsModel(const VowelsOptions& o, const LabelSymbols& symbols, Rng& rng)
       : dropout_rate(o.dropout),
         jitter(o.jitter),
         rnn(coefficients, o.hidden, o.layers, rng, o.dropout),
@@ -59,9 +51,7 @@ struct VowelsModel {
     return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths)), dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Vowel* const> vowels) const {
-    std::vector<std::int32_t> targets;
-    for (const Vowel* v : vowels) targets.push_back(v->target);
-    return cross_entropy(logits(tape, vowels), targets);
+    return cross_entropy(logits(tape, vowels), targets_of(vowels));
   }
   static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
 };
@@ -69,7 +59,7 @@ struct VowelsModel {
 struct Vowels {
   using Options = VowelsOptions;
   using Example = Vowel;
-  using Symbols = VowelsSymbols;
+  using Symbols = LabelSymbols;
   using Model = VowelsModel;
   static constexpr const char *name = "vowels", *what = "who says a vowel, from cepstra of linear prediction",
                               *format =
@@ -79,18 +69,12 @@ struct Vowels {
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     return read_labelled_vowels(files, o.block, bad);
   }
-  static Symbols learn(const std::vector<Vowel>& vowels, const Options&) {
-    SymbolCounts labels;
-    for (const Vowel& v : vowels) ++labels[v.label];
-    return {SymbolTable::labels(labels)};
-  }
+  static Symbols learn(const std::vector<Vowel>& vowels, const Options&) { return Symbols::of(vowels); }
   static void encode(Vowel& vowel, const Symbols& symbols) { vowel.target = symbols.labels.id(vowel.label); }
 
   /// The score is the likelihood: on few examples many models have the same accuracy.
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Vowel> vowels) {
-    std::vector<std::int32_t> truth;
-    for (const Vowel& v : vowels) truth.push_back(v.target);
-    const ConfusionMatrix matrix(symbols.labels.size(), truth, likeliest_classes<Vowel>(model, vowels));
+    const ConfusionMatrix matrix = confusion(model, vowels, symbols.labels.size());
     double nats = 0;
     for_batches(vowels, 64, [&](Tape<>& tape, std::span<const Vowel* const> batch) {
       nats += static_cast<double>(model.loss(tape, batch).item()) * static_cast<double>(batch.size());

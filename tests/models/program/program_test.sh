@@ -278,6 +278,9 @@ reproduce() { python3 "$source_dir/models/reproduce.py" --program "$unroll" "$@"
 check "what was measured is trained again" exits 0 "speech-vowels, test, accuracy: .* (.* \.\. .*)" \
   reproduce --data measured --seeds 2 speech-vowels
 check "by the seeds that are said" bash -c "grep -c '^== .*, seed [12]:' err.log | grep -qx 2"
+printf '#!/bin/sh\necho "{\\"loss\\": 0.5}"\n' >says_half && chmod +x says_half
+check "without a name, all is" exits 0 "adding-lstm, held out, loss: 0.5" reproduce --program ./says_half --data measured
+check "whose data are there" grep -q "^pixels is left out: measured has no long_range/train-images" err.log
 check "where its data are missing, it says so" exits 2 "train-images" reproduce --data measured pixels
 check "and where the folder is" exits 2 "no folder" reproduce --data nowhere pixels
 check "and when there is no such name" exits 2 "nothing named" reproduce --data measured vowel

@@ -58,3 +58,14 @@ TEST_CASE("video: what is no frame of its clip is named by its line, or left out
   CHECK(clips[0].length() == 2);
   CHECK(clips[2].place == run.path("two") + ":2");
 }
+
+TEST_CASE("video: a label that only one clip has is trained on, whichever is held out") {
+  const TaskRun run("video");
+  run.write("data", header + line("0,wave,0") + line("1,wave,0") + line("2,walk,0") + line("3,walk,0") +
+                        line("4,jump,0") + line("5,wave,0"));
+  run.set({{"epochs", 1}, {"hidden", 4}, {"layers", 1}});
+  CHECK(run.train({.data = {run.path("data")}, .folds = 3}).at("split") == "mean of 3 folds");
+  run.write("valid", header + line("0,sit,0"));
+  CHECK_THROWS_WITH_AS(run.train({.data = {run.path("data")}, .valid = {run.path("valid")}}),
+                       (run.path("valid") + ":2: symbols: 'sit' is not among the 3 known").c_str(), FileError);
+}
