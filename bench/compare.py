@@ -8,6 +8,7 @@ its medians, and what is reported is the median of the ratios over the rounds, w
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def peak_rss():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def torch_step(cell, layers, data, compiled):
+def torch_step(cell, layers, data, compiled=False, sparse=False):
     import torch
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -99,17 +100,26 @@ def torch_step(cell, layers, data, compiled):
             return torch.stack(hs)
 
     def loss_of():
-        xs = F.embedding(inputs.clamp(min=0), embed.weight)
+        xs = F.embedding(inputs.clamp(min=0), embed.weight, sparse=sparse)
         return F.cross_entropy(head(hidden(xs)).reshape(-1, classes), targets, ignore_index=-1)
 
     loss_of = torch.compile(loss_of) if compiled else loss_of
     optimizer = torch.optim.SGD(parameters, lr=RATE, foreach=True)
 
+    def clip():
+        if not sparse:
+            torch.nn.utils.clip_grad_norm_(parameters, CLIP, foreach=True)
+            return
+        embed.weight.grad = embed.weight.grad.coalesce()  # clip_grad_norm_ takes no sparse gradients
+        grads = [p.grad.values() if p.grad.is_sparse else p.grad for p in parameters]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        torch._foreach_mul_(grads, torch.clamp(CLIP / (norm + 1e-6), max=1.0))
+
     def step():
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, CLIP, foreach=True)
+        clip()
         optimizer.step()
         return loss.item()
 
@@ -207,7 +217,7 @@ def serve(kind, name, path):
     if kind.startswith("jax"):
         step = jax_step(cell, layers, data, int(kind.partition(":")[2] or 1))
     else:
-        step = torch_step(cell, layers, data, kind == "torch.compile")
+        step = torch_step(cell, layers, data, compiled=kind == "torch.compile", sparse=kind == "torch-sparse")
     serve_steps(step)
 
 
@@ -298,7 +308,7 @@ def main():
     parser.add_argument("--program", help="the benchmark program")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="one shape, again for more; without it, all")
     parser.add_argument("--peers", default="torch,jax:1",
-                        help="of torch, torch.compile, jax:UNROLL (scan's option), each-row (unroll without sharing the"
+                        help="of torch, torch-sparse (rows of the embedding alone are updated), torch.compile, jax:UNROLL (scan's option), each-row (unroll without sharing the"
                              " products of recurring symbols)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each peer in each round")
@@ -309,9 +319,14 @@ def main():
     o = parser.parse_args()
     if o.serve:
         return serve(o.serve, o.shape[0], o.file)
+    for kind in o.peers.split(","):
+        if not re.fullmatch(r"torch|torch-sparse|torch\.compile|jax:[1-9][0-9]*|each-row", kind):
+            parser.error(f"there is no peer '{kind}'")
+    failed = False
     with tempfile.TemporaryDirectory() as scratch:
         for name in o.shape or SHAPES:
             row = compare(name, o.program, o.peers.split(","), o.rounds, o.seconds, o.core, scratch)
+            failed = failed or bool(row["failures"])
             if o.json:
                 print(json.dumps(row), flush=True)
                 continue
@@ -326,7 +341,8 @@ def main():
             print(text, flush=True)
             for kind, why in row["failures"].items():
                 print(f"  {kind}: {why}", flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

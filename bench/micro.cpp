@@ -85,7 +85,7 @@ Rows bench_tape() {
         {{"bench", "tape"}, {"name", name}, {"nodes", nodes}, {"ns_per_node", rounded(seconds / nodes * 1e9, 1)}});
   };
   constexpr int nodes = 10000;
-  measure("y = y + y", nodes, [&](Tape<>& tape, int n) {
+  measure("y = y / 2 + y / 2", nodes, [&](Tape<>& tape, int n) {
     Var<> y = tape.use(p);
     for (int i = 0; i < n; ++i) y = Var<>(y * 0.5f + y * 0.5f);
     return Var<>(sum(y));
@@ -174,6 +174,8 @@ Rows bench_gemm() {
                                                             {50, 512, 128, Trans::no, Trans::no},
                                                             {50, 128, 512, Trans::no, Trans::yes},
                                                             {128, 512, 2500, Trans::yes, Trans::no},
+                                                            {2500, 65, 128, Trans::no, Trans::no},
+                                                            {128, 65, 2500, Trans::yes, Trans::no},
                                                             {64, 1024, 256, Trans::no, Trans::no},
                                                             {256, 1024, 3200, Trans::yes, Trans::no},
                                                             {20, 2600, 650, Trans::no, Trans::no},

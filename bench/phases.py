@@ -16,8 +16,8 @@ SHAPES = ("char-lstm", "lstm-256", "ptb-small", "ptb-medium", "char-gru", "gru-2
           "peephole-128", "tagger-ragged")
 LEFT_OUT = r"double|fma_peak|orthogonal|init::|^\[k\]|^__(cos|sin|ieee754)"
 PHASES = {  # the first whose pattern is found in a function's name
-    "products": r"compute<",
-    "packing": r"pack|in_tiles|panel_rows|transpose",
+    "products": r"compute<|lone_column",
+    "packing": r"pack|deal_out|in_tiles|panel_rows|transpose",
     "formulas": r"rows?_forward|rows?_backward|tail_|FormulaRule|rules::|next_uneven_row|lay_out",
     "loss": r"ross_entropy|CrossEntropy|sum_of_exponentials|simd::max",
     "copies": r"memmove|memcpy|ookup|SelectRows|DistinctRows|GatherRows|gather_rows|scatter|Concat|join|slice|copy",

@@ -124,9 +124,64 @@ class TrainingOf final : public Training {
   }
 
   double step() override {
-    using Clock = std::chrono::steady_clock;
-    const auto milliseconds = [](auto a, auto b) { return std::chrono::duration<double, std::milli>(b - a).count(); };
     const auto start = Clock::now();
+    const double loss = differentiate();
+    const auto differentiated = Clock::now();
+    sgd_.step(&workers_);
+    phases = {shards_[0]->forward, milliseconds(start, differentiated) - shards_[0]->forward,
+              milliseconds(differentiated, Clock::now())};
+    nodes = tape_bytes = 0;
+    for (const auto& shard : shards_) nodes += shard->tape.size(), tape_bytes += shard->tape.bytes();
+    return loss;
+  }
+
+  double verify() override {
+    Rng rng(1);
+    Network<Kind, double> reference(shape_, rng);
+    const auto singles = parameters(model_);
+    const auto doubles = parameters<double>(reference);
+    for (std::size_t i = 0; i < singles.size(); ++i)
+      std::copy(singles[i]->value().begin(), singles[i]->value().end(), doubles[i]->edit().begin());
+    Tape<double> exact;
+    exact.backward(reference.loss(exact, all_.inputs, all_.targets));
+    differentiate();
+    double worst = 0;
+    for (std::size_t i = 0; i < singles.size(); ++i) {
+      const Tensor<float> got = singles[i]->grad();
+      const Tensor<double> want = doubles[i]->gradient().values();
+      double difference = 0, length = 0;
+      for (std::size_t k = 0; k < want.size(); ++k) {
+        difference += std::pow(static_cast<double>(got.data()[k]) - want.data()[k], 2);
+        length += std::pow(want.data()[k], 2);
+      }
+      worst = std::max(worst, std::sqrt(difference / std::max(length, 1e-300)));
+    }
+    sgd_.clear_gradients();
+    return worst;
+  }
+
+  void save(const std::string& file) const override {
+    const auto array = [](const Shape& shape, const auto& values) {
+      Tensor<float> t = make_tensor<float>(shape);
+      std::ranges::transform(values, t.begin(), [](auto v) { return static_cast<float>(v); });
+      return Parameter<>(std::move(t));
+    };
+    const auto lengths = all_.inputs.lengths.empty()
+                             ? std::vector<Index>(static_cast<std::size_t>(shape_.batch), shape_.steps)
+                             : all_.inputs.lengths;
+    const WithData<Kind> all{model_, array(all_.inputs.shape, all_.inputs.ids),
+                             array(all_.targets.shape, all_.targets.ids), array({shape_.batch}, lengths)};
+    unroll::save(all, file);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double milliseconds(Clock::time_point a, Clock::time_point b) {
+    return std::chrono::duration<double, std::milli>(b - a).count();
+  }
+
+  /// Adds the gradients of all shards to the parameters; returns the loss.
+  double differentiate() {
     const auto tokens = static_cast<double>(count_valid(all_.targets));
     workers_.run(static_cast<Index>(shards_.size()), [&](Index s) {
       Shard& shard = *shards_[static_cast<std::size_t>(s)];
@@ -146,56 +201,9 @@ class TrainingOf final : public Training {
       loss += shard->loss;
       if (shard != shards_.front()) shard->gradients.deliver(&workers_);
     }
-    const auto differentiated = Clock::now();
-    sgd_.step(&workers_);
-    phases = {shards_[0]->forward, milliseconds(start, differentiated) - shards_[0]->forward,
-              milliseconds(differentiated, Clock::now())};
-    nodes = tape_bytes = 0;
-    for (const auto& shard : shards_) nodes += shard->tape.size(), tape_bytes += shard->tape.bytes();
     return loss;
   }
 
-  double verify() override {
-    Rng rng(1);
-    Network<Kind, double> reference(shape_, rng);
-    const auto singles = parameters(model_);
-    const auto doubles = parameters<double>(reference);
-    for (std::size_t i = 0; i < singles.size(); ++i)
-      std::copy(singles[i]->value().begin(), singles[i]->value().end(), doubles[i]->edit().begin());
-    Tape<double> exact;
-    exact.backward(reference.loss(exact, all_.inputs, all_.targets));
-    Tape<> tape;
-    Gradients<float> gradients;
-    tape.backward(model_.loss(tape, all_.inputs, all_.targets), gradients);
-    double worst = 0;
-    for (std::size_t i = 0; i < singles.size(); ++i) {
-      const Tensor<float> got = gradients.of(*singles[i]).values();
-      const Tensor<double> want = doubles[i]->gradient().values();
-      double difference = 0, length = 0;
-      for (std::size_t k = 0; k < want.size(); ++k) {
-        difference += std::pow(static_cast<double>(got.data()[k]) - want.data()[k], 2);
-        length += std::pow(want.data()[k], 2);
-      }
-      worst = std::max(worst, std::sqrt(difference / std::max(length, 1e-300)));
-    }
-    return worst;
-  }
-
-  void save(const std::string& file) const override {
-    const auto array = [](const Shape& shape, const auto& values) {
-      Tensor<float> t = make_tensor<float>(shape);
-      std::ranges::transform(values, t.begin(), [](auto v) { return static_cast<float>(v); });
-      return Parameter<>(std::move(t));
-    };
-    const auto lengths = all_.inputs.lengths.empty()
-                             ? std::vector<Index>(static_cast<std::size_t>(shape_.batch), shape_.steps)
-                             : all_.inputs.lengths;
-    const WithData<Kind> all{model_, array(all_.inputs.shape, all_.inputs.ids),
-                             array(all_.targets.shape, all_.targets.ids), array({shape_.batch}, lengths)};
-    unroll::save(all, file);
-  }
-
- private:
   struct Shard {
     Tape<> tape;
     Gradients<float> gradients;
@@ -278,7 +286,7 @@ double TrainShape::needed_bytes() const {
   const double inner = cell == "rnn" ? 1 : cell == "gru" ? 4 : cell == "mgu" ? 5 : 2;
   const double values =
       static_cast<double>(embed) + static_cast<double>(layers) * directions * h * (gates(cell) + inner);
-  // The exponentials of the logits, which are kept; and of a ragged batch the outputs, in the user's order with padding.
+  // The exponentials of the logits, which are kept; and of a ragged batch the outputs, with padding.
   const double logits = static_cast<double>(tokens() * classes);
   const double padded = ragged ? 2 * directions * h * static_cast<double>(batch * steps) : 0;
   return 4 * (static_cast<double>(tokens()) * 2 * values + logits + padded);

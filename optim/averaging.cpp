@@ -1,5 +1,7 @@
 #include <unroll/optim/averaging.h>
 
+#include <unroll/autograd/tensor/denormals.h>
+
 namespace unroll::inline UNROLL_ISA {
 
 template <Real T>
@@ -11,6 +13,7 @@ WeightAverage<T>::WeightAverage(std::vector<Parameter<T>*> parameters, double de
 
 template <Real T>
 void WeightAverage<T>::update() {
+  const FlushDenormals no_denormals;
   ++updates_;
   // Early on the mean of all so far, so that the starting point is forgotten at once.
   const double mean = 1.0 / static_cast<double>(updates_);

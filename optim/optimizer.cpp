@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 #include <unroll/autograd/tensor/denormals.h>
 #include <unroll/autograd/tensor/simd.h>
@@ -95,8 +97,8 @@ void update(AdamWMethod, const Scales<T>& s, V& x, V g, std::array<V, 2>& kept) 
   update_adam(s, x, g, kept);
 }
 
-/// One run of elements: clip and update in one pass.
-template <class V, class Method, Real T, std::size_t N>
+/// One run of elements: clip and update in one pass. What is not kept counts as zero.
+template <class V, class Method, bool keep, Real T, std::size_t N>
 void update_at(const Scales<T>& s, T* x, const T* g, const std::array<T*, N>& kept, Index i) {
   const auto load = [i](const T* p) {
     if constexpr (std::same_as<V, T>)
@@ -111,19 +113,33 @@ void update_at(const Scales<T>& s, T* x, const T* g, const std::array<T*, N>& ke
       v.store_unaligned(p + i);
   };
   std::array<V, N> k;
-  for (std::size_t j = 0; j < N; ++j) k[j] = load(kept[j]);
+  for (std::size_t j = 0; j < N; ++j) k[j] = keep ? load(kept[j]) : V(T(0));
   V value = load(x), d = load(g) * V(s.clip_scale);
   if (s.clip_value > 0) d = math::max(V(-s.clip_value), math::min(V(s.clip_value), d));
   update(Method{}, s, value, d, k);
   store(x, value);
-  for (std::size_t j = 0; j < N; ++j) store(kept[j], k[j]);
+  if constexpr (keep)
+    for (std::size_t j = 0; j < N; ++j) store(kept[j], k[j]);
+}
+
+/// The same of x[first] to x[end - 1].
+template <class Method, bool keep, Real T, std::size_t N>
+void update_run(const Scales<T> s, T* x, const T* g, const std::array<T*, N>& kept, Index first, Index end) {
+  Index i = first;
+  for (; i + lanes<T> <= end; i += lanes<T>) update_at<Batch<T>, Method, keep>(s, x, g, kept, i);
+  for (; i < end; ++i) update_at<T, Method, keep>(s, x, g, kept, i);
 }
 
 double sum_of_squares(const float* g, Index n) {
   // Blocks keep the float sums short.
   double total = 0;
-  for (Index i = 0; i < n; i += 1024)
-    total += static_cast<double>(simd::dot(g + i, g + i, std::min<Index>(1024, n - i)));
+  for (Index i = 0; i < n; i += 1024) {
+    const Index count = std::min<Index>(1024, n - i);
+    double sum = static_cast<double>(simd::dot(g + i, g + i, count));
+    if (!std::isfinite(sum))  // perhaps beyond a float alone
+      sum = std::inner_product(g + i, g + i + count, g + i, 0.0, std::plus(), [](double a, double b) { return a * b; });
+    total += sum;
+  }
   return total;
 }
 double sum_of_squares(const double* g, Index n) { return simd::dot(g, g, n); }
@@ -145,7 +161,8 @@ Optimizer<T, Method>::Optimizer(std::vector<ParameterGroup<T>> groups, const Opt
       for (const Entry& e : entries_)
         require<ValueError>(e.parameter != p, "optimizer: parameter {} is listed twice", p->path());
       Entry entry{p, group.rate_factor, group.weight_decay < 0 ? options.weight_decay : group.weight_decay, {}, {}};
-      for (Tensor<T>& slot : entry.slots) slot = make_tensor<T>(p->shape(), T(0));
+      if (keeps(options))
+        for (Tensor<T>& slot : entry.slots) slot = make_tensor<T>(p->shape(), T(0));
       entries_.push_back(std::move(entry));
     }
 }
@@ -191,9 +208,10 @@ double Optimizer<T, Method>::step(Workers* workers) {
     T* const x = const_cast<T*>(e.parameter->value().data());
     std::array<T*, Method::slots.size()> kept;
     for (std::size_t j = 0; j < kept.size(); ++j) kept[j] = e.slots[j].data();
-    Index i = b.offset;
-    for (; i + lanes<T> <= b.offset + b.count; i += lanes<T>) update_at<Batch<T>, Method>(e.scales, x, g, kept, i);
-    for (; i < b.offset + b.count; ++i) update_at<T, Method>(e.scales, x, g, kept, i);
+    if (keeps(options_))
+      update_run<Method, true>(e.scales, x, g, kept, b.offset, b.offset + b.count);
+    else
+      update_run<Method, false>(e.scales, x, g, kept, b.offset, b.offset + b.count);
   });
   clear_gradients();
   return norm;
@@ -208,6 +226,7 @@ template <Real T, class Method>
 OptimizerState<T> Optimizer<T, Method>::state() {
   OptimizerState<T> result;
   result.steps = &steps_;
+  if (!keeps(options_)) return result;
   for (Entry& e : entries_)
     for (std::size_t j = 0; j < Method::slots.size(); ++j)
       result.tensors.emplace_back(fmt::format("{}/{}", Method::slots[j], e.parameter->path()), &e.slots[j]);

@@ -36,7 +36,7 @@ struct Scales {
 
 /// The machinery of all optimizers. It sees parameters, never layers. Of a parameter whose gradient is rows (an
 /// embedding) only the rows that were touched are updated. `Method` has `Options`, the names of the arrays it keeps for
-/// each parameter in `slots`, and the formula of one update.
+/// each parameter in `slots`, and the formula of one update; it may say by `keeps(options)` that it needs none of them.
 template <Real T, class Method>
 class Optimizer {
  public:
@@ -73,6 +73,13 @@ class Optimizer {
     Index offset, count;
     double squares;
   };
+
+  static bool keeps(const Options& options) {
+    if constexpr (requires { Method::keeps(options); })
+      return Method::keeps(options);
+    else
+      return true;
+  }
 
   Options options_;
   std::vector<Entry> entries_;

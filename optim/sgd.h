@@ -14,6 +14,7 @@ struct SGDMethod {
     double clip_value = 0;    // largest magnitude of an element of a gradient; 0: none
   };
   static constexpr std::array slots{"momentum"};
+  static bool keeps(const Options& o) { return o.momentum != 0; }
 };
 
 /// Stochastic gradient descent: m' = momentum m + g, x' = x - rate m'; with Nesterov's momentum

@@ -19,6 +19,7 @@ struct FormulaRule {
 
   void forward(Var<T> y, Leaves inputs) const {
     const Node<T>& n = y.tape().node(y.index());
+    const FlushDenormals no_denormals;
     if (n.shape.size() == 1) {
       *n.value = single_forward<E, T, leaves>(e, y.tape(), inputs);
       return;
@@ -27,7 +28,6 @@ struct FormulaRule {
     if (out.size() == 0) return;
     std::array<Walk<T>, leaves> walks;
     const Rows rows = lay_out<T>(y.tape(), n.shape, inputs, walks, LeafGradients::none);
-    const FlushDenormals no_denormals;
     if (rows.vectors)
       rows_forward<true, E, T, leaves>(e, rows, walks, out);
     else

@@ -17,7 +17,9 @@ template <Real T>
 T sum_of_exponentials(const T* x, Index n, T largest, T* to = nullptr) {
   constexpr Index w = lanes<T>;
   constexpr auto size = static_cast<std::size_t>(w);
-  const auto term = [largest](const T* at) { return math::exp(Batch<T>::load_unaligned(at) - Batch<T>(largest)); };
+  const auto term = [largest](const T* at) __attribute__((always_inline)) {
+    return math::exp(Batch<T>::load_unaligned(at) - Batch<T>(largest));
+  };
   if (n < w) {
     std::array<T, size> padded;
     padded.fill(-std::numeric_limits<T>::infinity());
@@ -36,11 +38,17 @@ T sum_of_exponentials(const T* x, Index n, T largest, T* to = nullptr) {
   }();
   const Batch<T> last = rest == 0 ? Batch<T>(T(0)) : term(x + n - w);
   Batch<T> partial = last * Batch<T>::load_unaligned(zeros_ones.data() + rest);
-  for (Index i = 0; i + w <= n; i += w) {
-    const Batch<T> e = term(x + i);
+  const auto add = [&](Index i, const Batch<T>& e) __attribute__((always_inline)) {
     if (to != nullptr) e.store_unaligned(to + i);
     partial += e;
+  };
+  Index i = 0;
+  for (; i + 2 * w <= n; i += 2 * w) {
+    const Batch<T> e = term(x + i), after = term(x + i + w);
+    add(i, e);
+    add(i + w, after);
   }
+  if (i + w <= n) add(i, term(x + i));
   if (to != nullptr && rest != 0) last.store_unaligned(to + n - w);
   return simd::total(partial);
 }

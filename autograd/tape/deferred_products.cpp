@@ -58,7 +58,9 @@ void DeferredProducts<T>::flush(std::uint32_t node, View<T> gradient, bool overw
       a = longer_a;
       b = longer_b;
     }
-    if (end > i + 1 || end == list.size()) {
+    // Any two rows are evenly laid out; a product of so few is worth less than that of all that follow.
+    constexpr Index few = 8;
+    if ((end > i + 1 && a.rows >= few) || end == list.size()) {
       gemm<T>(Trans::yes, a, Trans::no, b, gradient, !overwrite);
     } else {
       // Not evenly laid out: row by row, all that follows; but an operand that is one run, where it lies.

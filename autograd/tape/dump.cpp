@@ -1,5 +1,8 @@
 #include <unroll/autograd/tape/dump.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
@@ -36,23 +39,34 @@ std::string dump_table(const Tape<T>& tape) {
 }
 
 template <Real T>
-std::string dump_dot(const Tape<T>& tape) {
-  std::string text = "digraph tape {\n  rankdir=LR;\n  node [fontname=\"sans-serif\", shape=ellipse];\n";
+std::string dump_dot(const Tape<T>& tape, const DotOptions& options) {
+  std::string text =
+      "digraph tape {\n  graph [ranksep=0.2, nodesep=0.1];\n"
+      "  node [fontname=\"sans-serif\", fontsize=11, height=0.3, margin=\"0.08,0.03\", shape=box, style=rounded];\n";
+  std::vector<std::uint32_t> drawn(tape.size());  // the node that stands for each
   for (std::uint32_t i = 0; i < tape.size(); ++i) {
     const Node<T>& n = tape.node(i);
     const bool is_leaf = n.input_count == 0, is_view = !is_leaf && n.op->backward == nullptr;
+    drawn[i] = is_view && !options.views ? drawn[n.inputs[0]] : i;
+    if (drawn[i] != i) continue;
     text += fmt::format("  n{} [label={}{}];\n", i, quoted(fmt::format("{}\\n{}", title(tape, i), n.shape)),
-                        is_leaf   ? ", shape=box"
-                        : is_view ? ", style=dashed"
+                        is_leaf   ? ", style=\"\""
+                        : is_view ? ", style=\"rounded,dashed\""
                                   : "");
-    for (std::uint32_t k = 0; k < n.input_count; ++k) text += fmt::format("  n{} -> n{};\n", n.inputs[k], i);
+    std::vector<std::uint32_t> sources;
+    for (std::uint32_t k = 0; k < n.input_count; ++k) {
+      const std::uint32_t from = drawn[n.inputs[k]];
+      if (options.views || std::ranges::find(sources, from) == sources.end())
+        text += fmt::format("  n{} -> n{};\n", from, i);
+      sources.push_back(from);
+    }
   }
   return text + "}\n";
 }
 
 template std::string dump_table(const Tape<float>&);
 template std::string dump_table(const Tape<double>&);
-template std::string dump_dot(const Tape<float>&);
-template std::string dump_dot(const Tape<double>&);
+template std::string dump_dot(const Tape<float>&, const DotOptions&);
+template std::string dump_dot(const Tape<double>&, const DotOptions&);
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -8,8 +8,12 @@ namespace unroll::inline UNROLL_ISA {
 template <Real T>
 std::string dump_table(const Tape<T>& tape);
 
-/// The history as a graph in the DOT language, for `dot -Tsvg`. Views are dashed, parameters boxes.
+struct DotOptions {
+  bool views = true;  // slices and the like as nodes of their own, dashed; or else what reads them reads the whole
+};
+
+/// The history as a graph in the DOT language, for `dot -Tsvg`. Ops are round, data and parameters have corners.
 template <Real T>
-std::string dump_dot(const Tape<T>& tape);
+std::string dump_dot(const Tape<T>& tape, const DotOptions& options = {});
 
 }  // namespace unroll::inline UNROLL_ISA

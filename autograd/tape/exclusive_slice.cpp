@@ -27,7 +27,7 @@ bool ExclusiveSlice<T>::consume(View<const T> v) {
   Range taken = columns_of(v);
   if (full_ || count_ == most || taken.last - taken.first != v.cols) return false;
   if (std::ranges::any_of(known(), [&](const Range& r) { return r.overlaps(taken); })) return false;
-  taken.consumed = true;
+  taken.consumed = consumed_ = true;
   ranges_[static_cast<std::size_t>(count_++)] = taken;
   return true;
 }

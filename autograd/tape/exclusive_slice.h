@@ -17,7 +17,9 @@ class ExclusiveSlice {
   void note_read(View<const T> v);
   /// Takes the columns of `v`, if none of them was read or is taken: returns whether.
   bool consume(View<const T> v);
-  /// Whether some column of `v` is taken.
+  /// Whether some column is taken.
+  bool is_consumed() const { return consumed_; }
+  /// Whether some column of `v` is.
   bool is_consumed(View<const T> v) const;
 
  private:
@@ -36,6 +38,7 @@ class ExclusiveSlice {
   View<const T> whole_;
   std::array<Range, most> ranges_;
   int count_ = 0;
+  bool consumed_ = false;
   bool full_ = false;  // more ranges were read than are kept: nothing more can be consumed
 };
 

@@ -1,8 +1,16 @@
 #include <unroll/autograd/tape/parameter.h>
 
+#include <atomic>
+
+#include <unroll/autograd/tensor/denormals.h>
 #include <unroll/autograd/tensor/simd.h>
 
 namespace unroll::inline UNROLL_ISA {
+
+std::uint64_t detail::next_version() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
 
 template <Real T>
 void Gradient<T>::allocate() const {
@@ -68,6 +76,7 @@ const Tensor<T>& Gradient<T>::values() const {
 template <Real T>
 void Gradient<T>::add(const Gradient& other) {
   require<ShapeError>(shape_ == other.shape_, "gradient: shapes differ: {} and {}", shape_, other.shape_);
+  const FlushDenormals no_denormals;
   if (other.state_ == State::full) {
     const auto [view, overwrite] = claim();
     if (overwrite)
@@ -94,7 +103,10 @@ const Packed<T>& Parameter<T>::packed(Trans trans) const {
 template <Real T>
 Gradient<T>& Gradients<T>::of(const Parameter<T>& parameter) {
   for (auto& [p, gradient] : entries_)
-    if (p == &parameter) return *gradient;
+    if (p == &parameter) {
+      if (gradient->shape() != parameter.shape()) *gradient = Gradient<T>(parameter.shape());
+      return *gradient;
+    }
   entries_.emplace_back(&parameter, std::make_unique<Gradient<T>>(parameter.shape()));
   return *entries_.back().second;
 }
@@ -103,6 +115,7 @@ template <Real T>
 void Gradients<T>::deliver(Workers* workers) {
   const auto deliver_one = [&](Index i) {
     const auto& [parameter, gradient] = entries_[static_cast<std::size_t>(i)];
+    if (gradient->empty()) return;  // its parameter may be gone
     parameter->gradient().add(*gradient);
     gradient->clear();
   };

@@ -12,6 +12,11 @@
 
 namespace unroll::inline UNROLL_ISA {
 
+namespace detail {
+/// A number that was not returned before: a parameter with the version of another has its value.
+std::uint64_t next_version();
+}  // namespace detail
+
 /// What backward adds into for one parameter: an array, or some of its rows. Clearing is free: memory is
 /// zeroed when it is next touched.
 template <Real T>
@@ -19,6 +24,8 @@ class Gradient {
  public:
   Gradient() = default;
   explicit Gradient(const Shape& shape) : shape_(shape) {}
+
+  const Shape& shape() const { return shape_; }
 
   /// The whole array, to be added to.
   View<T> dense() {
@@ -74,7 +81,7 @@ class Parameter {
   const Shape& shape() const { return shape_; }
   /// The value, to be written to; its shape must stay.
   Tensor<T>& edit() {
-    ++version_;
+    version_ = detail::next_version();
     return value_;
   }
   std::uint64_t version() const { return version_; }
@@ -113,7 +120,7 @@ class Parameter {
   Tensor<T> value_;
   Shape shape_{0};
   std::string path_;
-  std::uint64_t version_ = 1;
+  std::uint64_t version_ = detail::next_version();
   bool frozen_ = false;
   mutable Gradient<T> gradient_{Shape{0}};
   mutable Cache packed_, packed_transposed_;

@@ -141,8 +141,11 @@ class Tape {
 
   /// The node of a handle; throws TapeError if it is stale, foreign, or was consumed.
   const Node<T>& checked(const Var<T>& v, const char* op) const {
-    if (v.tape_ == this && v.epoch_ == epoch_ && nodes_[v.index_].slice == 0) [[likely]]
-      return nodes_[v.index_];
+    if (v.tape_ == this && v.epoch_ == epoch_) [[likely]] {
+      const Node<T>& n = nodes_[v.index_];
+      if (n.slice == 0 || !slices_[n.slice - 1].is_consumed()) [[likely]]
+        return n;
+    }
     return examined(v, op);
   }
   /// Throws E with the message and the place in the model.

@@ -10,7 +10,8 @@
 // C is made in tiles that stay in registers while the depth goes by: R rows by V registers. B is read in panels of
 // V registers' width, whose rows lie one after the other (packed); of A one element at a time serves a whole row of
 // the tile, where it lies, or, when A is to be transposed, from a copy in which the R elements of a tile stand side by
-// side (Goto and van de Geijn 2008).
+// side (Goto and van de Geijn 2008). A column or two behind the last whole register are products of a matrix and a
+// vector.
 
 namespace unroll::inline UNROLL_ISA {
 
@@ -80,6 +81,40 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
     }
     r += here;
     t.a += a.in_tiles ? tile_size<T>(here, t.depth) : here * a.stride;
+  }
+}
+
+/// The same of one column of B, whose elements lie side by side.
+template <Real T>
+void lone_column(const Left<T>& a, const T* column, Index depth, T* c, Index c_row, const T* bias, bool load_c) {
+  const auto put = [&](Index row, T sum) {
+    T& to = c[row * c_row];
+    to = (load_c ? to + sum : sum) + (bias != nullptr ? *bias : T(0));
+  };
+  if (!a.in_tiles) {
+    for (Index r = 0, count = a.rows.total(); r < count; ++r) put(r, simd::dot(a.data + r * a.stride, column, depth));
+    return;
+  }
+  constexpr Index w = lanes<T>, chains = 4;  // sums that wait for each other
+  const T* tile = a.data;
+  for (Index i = 0, r = 0; i < a.rows.count; r += a.rows[i++]) {
+    const Index here = a.rows[i];
+    for (Index first = 0; first < here; first += w) {
+      Batch<T> sums[chains];
+      std::fill_n(sums, chains, Batch<T>(T(0)));
+      const auto step = [&](Index k, Batch<T>& sum) {
+        sum = xsimd::fma(Batch<T>::load_unaligned(tile + k * here + first), Batch<T>(column[k]), sum);
+      };
+      Index k = 0;
+      for (; k + chains <= depth; k += chains)
+#pragma GCC unroll 4
+        for (Index j = 0; j < chains; ++j) step(k + j, sums[j]);
+      for (; k < depth; ++k) step(k, sums[0]);
+      std::array<T, static_cast<std::size_t>(w)> all;
+      ((sums[0] + sums[1]) + (sums[2] + sums[3])).store_unaligned(all.data());
+      for (Index j = 0; j < std::min(w, here - first); ++j) put(r + first + j, all[static_cast<std::size_t>(j)]);
+    }
+    tile += tile_size<T>(here, depth);
   }
 }
 
@@ -185,10 +220,67 @@ struct Panel {
   T* packed = nullptr;
 };
 
-/// The product, `at_once` rows at a time, with panels of B from `panel_of(first column, columns, first of the depth,
-/// depth)`.
-template <Real T, class A, class PanelOf>
-void multiply(Trans ta, const A& a, View<T> c, const T* bias, bool accumulate, Index at_once, PanelOf panel_of) {
+/// op(B) as the product takes it: panel(first column, columns, first of the depth, depth), and column(column, first of
+/// the depth, depth), whose elements lie side by side. Both stay until the next call.
+template <Real T>
+struct PackedRight {
+  const Packed<T>& b;
+  bool beyond_cache = b.rows() * b.cols() * static_cast<Index>(sizeof(T)) > Index{1} << 20;
+
+  Panel<T> panel(Index n, Index cols, Index k, Index) const {
+    const Index width = padded<T>(cols);
+    const T* const rows = b.data() + n * b.rows() + k * width;
+    return {rows, width, beyond_cache ? rows + b.rows() * width : nullptr};
+  }
+  const T* column(Index n, Index k, Index) const {
+    const Index in_panels = b.cols() - lone<T>(b.cols());
+    return b.data() + (padded<T>(in_panels) + n - in_panels) * b.rows() + k;
+  }
+};
+
+/// Memory that a panel is packed in on the way.
+template <Real T>
+using OnePanel = T[depth_block * panel<T>];
+
+template <Real T>
+struct PlainRight {
+  Trans trans;
+  View<const T> b;
+  Index rows;  // of C
+  OnePanel<T>& packed;
+
+  Panel<T> panel(Index n, Index cols, Index k, Index depth) const {
+    // A few rows read B once, where it lies.
+    if (trans == Trans::no && cols % lanes<T> == 0)
+      return {b.row(k) + n, b.stride, nullptr, rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
+    pack(trans, b, n, cols, k, depth, packed);
+    return {packed, padded<T>(cols)};
+  }
+  const T* column(Index n, Index k, Index depth) const {
+    if (trans == Trans::yes) return b.row(n) + k;
+    for (Index i = 0; i < depth; ++i) packed[i] = b.row(k + i)[n];
+    return packed;
+  }
+};
+
+template <Real T>
+struct ListedRight {
+  const RowList<T>& b;
+  OnePanel<T>& packed;
+
+  Panel<T> panel(Index n, Index cols, Index k, Index depth) const {
+    pack_rows<T>(b, n, cols, k, depth, packed);
+    return {packed, padded<T>(cols)};
+  }
+  const T* column(Index n, Index k, Index depth) const {
+    for (Index i = 0; i < depth; ++i) packed[i] = b.row(k + i)[n];
+    return packed;
+  }
+};
+
+/// The product, `at_once` rows at a time.
+template <Real T, class A, class Right>
+void multiply(Trans ta, const A& a, const Right& b, View<T> c, const T* bias, bool accumulate, Index at_once) {
   const Index depth = ta == Trans::yes ? a.rows : a.cols;
   if (depth == 0)
     for (Index r = 0; r < c.rows; ++r) {
@@ -197,34 +289,25 @@ void multiply(Trans ta, const A& a, View<T> c, const T* bias, bool accumulate, I
     }
   if (c.cols == 0) return;
   const Parts panels = panels_of<T>(c.cols);
+  const Index in_panels = c.cols - lone<T>(c.cols);
+  const Index tile_height = rows_by_registers[std::max(panels[0], Index{1}) - 1];
   const Parts stretches(depth, depth_block);
   for (Index m = 0; m < c.rows; m += at_once)
     for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
       const Index rows = std::min(at_once, c.rows - m), here = stretches[s];
-      const Parts tile_rows(rows, rows_by_registers[panels[0] - 1]);
-      const Left<T> left = left_of<T>(ta, a, m, k, here, tile_rows, rows);
+      const Left<T> left = left_of<T>(ta, a, m, k, here, Parts(rows, tile_height), rows);
+      const bool load_c = accumulate || k > 0;
+      const auto bias_of = [&](Index n) { return bias == nullptr || k > 0 ? nullptr : bias + n; };
       for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>) {
-        const Index cols = std::min(panels[p] * lanes<T>, c.cols - n);
-        const Panel<T> b = panel_of(n, cols, k, here);
-        panel_rows<T>({nullptr, 0, 0, b.rows, b.row, c.row(m) + n, c.stride, here,
-                       bias == nullptr || k > 0 ? nullptr : bias + n, accumulate || k > 0, b.next, b.packed},
+        const Index cols = std::min(panels[p] * lanes<T>, in_panels - n);
+        const Panel<T> right = b.panel(n, cols, k, here);
+        panel_rows<T>({nullptr, 0, 0, right.rows, right.row, c.row(m) + n, c.stride, here, bias_of(n), load_c,
+                       right.next, right.packed},
                       left, cols);
       }
+      for (Index n = in_panels; n < c.cols; ++n)
+        lone_column<T>(left, b.column(n, k, here), here, c.row(m) + n, c.stride, bias_of(n), load_c);
     }
-}
-
-/// The product with a right operand that is packed on the way.
-template <Real T, class A>
-void multiply_by_plain(Trans ta, const A& a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
-  alignas(alignment) T packed[depth_block * panel<T>];
-  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
-    // A few rows read B once, where it lies.
-    if (tb == Trans::no && cols % lanes<T> == 0)
-      return {b.row(k) + n, b.stride, nullptr, c.rows <= rows_by_registers[cols / lanes<T> - 1] ? nullptr : packed};
-    pack(tb, b, n, cols, k, depth, packed);
-    return {packed, padded<T>(cols)};
-  };
-  multiply<T>(ta, a, c, bias, accumulate, row_block_that_packs, panel_of);
 }
 
 }  // namespace
@@ -243,33 +326,25 @@ void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
 
 template <Real T>
 void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
-  multiply_by_plain<T>(ta, a, tb, b, c, accumulate, bias);
+  alignas(alignment) OnePanel<T> packed;
+  multiply<T>(ta, a, PlainRight<T>{tb, b, c.rows, packed}, c, bias, accumulate, row_block_that_packs);
 }
 
 template <Real T>
 void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumulate, const T* bias) {
-  const bool beyond_cache = b.rows() * b.cols() * static_cast<Index>(sizeof(T)) > Index{1} << 20;
-  const auto panel_of = [&](Index n, Index cols, Index k, Index) -> Panel<T> {
-    const Index width = padded<T>(cols);
-    const T* const rows = b.data() + n * b.rows() + k * width;
-    return {rows, width, beyond_cache ? rows + b.rows() * width : nullptr};
-  };
-  multiply<T>(ta, a, c, bias, accumulate, row_block, panel_of);
+  multiply<T>(ta, a, PackedRight<T>{b}, c, bias, accumulate, row_block);
 }
 
 template <Real T>
 void gemm_rows(const RowList<T>& a, View<const T> b, View<T> c, bool accumulate) {
-  multiply_by_plain<T>(Trans::yes, a, Trans::no, b, c, accumulate, nullptr);
+  alignas(alignment) OnePanel<T> packed;
+  multiply<T>(Trans::yes, a, PlainRight<T>{Trans::no, b, c.rows, packed}, c, nullptr, accumulate, row_block_that_packs);
 }
 
 template <Real T>
 void gemm_rows(const RowList<T>& a, const RowList<T>& b, View<T> c, bool accumulate) {
-  alignas(alignment) T packed[depth_block * panel<T>];
-  const auto panel_of = [&](Index n, Index cols, Index k, Index depth) -> Panel<T> {
-    pack_rows<T>(b, n, cols, k, depth, packed);
-    return {packed, padded<T>(cols)};
-  };
-  multiply<T>(Trans::yes, a, c, nullptr, accumulate, row_block_that_packs, panel_of);
+  alignas(alignment) OnePanel<T> packed;
+  multiply<T>(Trans::yes, a, ListedRight<T>{b, packed}, c, nullptr, accumulate, row_block_that_packs);
 }
 
 template <Real T>
@@ -281,14 +356,17 @@ template <Real T>
 void Packed<T>::assign(Trans tb, View<const T> b) {
   rows_ = tb == Trans::yes ? b.cols : b.rows;
   cols_ = tb == Trans::yes ? b.rows : b.cols;
-  const Index size = rows_ * padded<T>(cols_);
+  const Index in_panels = cols_ - lone<T>(cols_), size = rows_ * (padded<T>(in_panels) + lone<T>(cols_));
   if (size > capacity_) {
     data_.reset(allocate<T>(size));
     capacity_ = size;
   }
   const Parts panels = panels_of<T>(cols_);
   for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>)
-    pack(tb, b, n, std::min(panels[p] * lanes<T>, cols_ - n), 0, rows_, data_.get() + n * rows_);
+    pack(tb, b, n, std::min(panels[p] * lanes<T>, in_panels - n), 0, rows_, data_.get() + n * rows_);
+  T* to = data_.get() + padded<T>(in_panels) * rows_;
+  for (Index n = in_panels; n < cols_; ++n)
+    for (Index k = 0; k < rows_; ++k) *to++ = tb == Trans::yes ? b.row(n)[k] : b.row(k)[n];
 }
 
 template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);

@@ -11,8 +11,7 @@ enum class Trans : bool { no, yes };
 constexpr Trans turned(Trans t) { return t == Trans::no ? Trans::yes : Trans::no; }
 
 /// C = op(A) op(B) + (accumulate ? C : 0) + the row `bias` if there is one, where op transposes on request. C must not
-/// overlap A or B. Every element is summed in the same order whatever the other extents are: a row of C does not depend
-/// on how many rows there are.
+/// overlap A or B. A row of C is the same to the bit however many rows there are.
 template <Real T>
 void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias = nullptr);
 

@@ -49,12 +49,20 @@ struct Parts {
         longer(count == 0 ? 0 : length % count) {}
 
   Index operator[](Index i) const { return least + (i < longer ? 1 : 0); }
+  Index total() const { return count * least + longer; }
 };
 
-/// Panels, in registers.
+/// Columns behind whole registers that are so few that each is computed by itself, instead of a register for them.
+template <Real T>
+Index lone(Index cols) {
+  const Index rest = cols % lanes<T>;
+  return rest <= lanes<T> / 8 ? rest : 0;
+}
+
+/// Panels of the other columns, in registers.
 template <Real T>
 Parts panels_of(Index cols) {
-  return {padded<T>(cols) / lanes<T>, panel_registers};
+  return {padded<T>(cols - lone<T>(cols)) / lanes<T>, panel_registers};
 }
 
 template <Real T>

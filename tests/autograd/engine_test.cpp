@@ -326,10 +326,12 @@ TEST_CASE("engine: a history is dumped as a table and as a graph") {
   Parameter<double> w(ramp({2, 2}));
   w.set_path("head/weight");
   Tape<double> tape;
-  const Var<double> loss = sum(tanh(matmul(tape.constant(ramp({1, 2})), w)));
+  const Var<double> loss = sum(tanh(reshape(matmul(tape.constant(ramp({1, 2})), w), {2})));
   CHECK(dump_table(tape).find("tanh(x)") != std::string::npos);
   CHECK(dump_table(tape).find("head/weight") != std::string::npos);
   CHECK(dump_dot(tape).starts_with("digraph tape {"));
+  CHECK(dump_dot(tape).find("dashed") != std::string::npos);
+  CHECK(dump_dot(tape, {.views = false}).find("dashed") == std::string::npos);
   CHECK(dump_dot(tape).find(fmt::format("n{} -> n{}", loss.index() - 1, loss.index())) != std::string::npos);
 }
 

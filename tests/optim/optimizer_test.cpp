@@ -139,6 +139,21 @@ TEST_CASE("optimizer: a gradient that is not finite changes nothing and is forgo
   }
 }
 
+TEST_CASE("optimizer: the norm of finite gradients is finite, though their squares are beyond a float") {
+  Parameter<float> a(Tensor<float>{1.0F, 2.0F});
+  SGD<float> sgd({&a}, {.rate = 1, .clip = 1});
+  Tape<> tape;
+  tape.backward(sum(tape.use(a) * 3e30F));
+  CHECK(sgd.step() == doctest::Approx(3e30 * std::sqrt(2.0)));
+  CHECK(a.value()(0) == doctest::Approx(1 - std::sqrt(0.5)));
+}
+
+TEST_CASE("optimizer: without momentum nothing is kept") {
+  Parameter<double> a(vector_of({1}));
+  CHECK(SGD<double>(List{&a}, {}).state().tensors.empty());
+  CHECK(SGD<double>(List{&a}, {.momentum = 0.5}).state().tensors.size() == 1);
+}
+
 TEST_CASE("optimizer: of an embedding only the rows that were looked up change, and their moments") {
   Rng rng{1};
   Embedding<double> embed(6, 3, rng);

@@ -10,7 +10,7 @@ using namespace unroll::detail;
 
 namespace {
 
-constexpr Index inputs = 5, outputs = 3, steps = 6, batch = 4;
+constexpr Index inputs = 5, outputs = 3, steps = 6, largest = 4;
 
 std::vector<double> random(Index count, std::uint64_t seed) {
   Rng rng{seed};
@@ -24,15 +24,18 @@ std::vector<double> random(Index count, std::uint64_t seed) {
 // What a recurrent layer defers: last step first; of operands that lie as one, apart, or as columns of wider rows.
 TEST_CASE("deferred products are the sum of all, wherever their operands lie") {
   const Index gap_a = 7, gap_b = 11;
-  const std::vector<double> xs = random(steps * (batch * 8 + gap_a), 1), ys = random(steps * (batch * 6 + gap_b), 2);
-  for (const Index stride_a : {Index{5}, Index{8}})
+  const std::vector<double> xs = random(steps * (largest * 8 + gap_a), 1),
+                            ys = random(steps * (largest * 6 + gap_b), 2);
+  for (const auto& [batch, stride_a] : {std::pair{Index{1}, Index{5}}, {1, 8}, {largest, 5}, {largest, 8}})
     for (const Index stride_b : {Index{3}, Index{6}})
       for (const bool apart_a : {false, true})
         for (const bool apart_b : {false, true})
           for (const bool overwrite : {false, true}) {
-            INFO(stride_a, " ", stride_b, " ", apart_a, " ", apart_b, " ", overwrite);
+            INFO(batch, " ", stride_a, " ", stride_b, " ", apart_a, " ", apart_b, " ", overwrite);
             // Steps that lie apart do so by a distance that changes.
-            const auto at = [](Index t, Index stride, Index gap) { return t * batch * stride + (t > 2 ? gap : 0); };
+            const auto at = [batch = batch](Index t, Index stride, Index gap) {
+              return t * batch * stride + (t > 2 ? gap : 0);
+            };
             DeferredProducts<double> products;
             products.start(3);
             Arena scratch;

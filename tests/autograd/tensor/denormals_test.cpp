@@ -39,6 +39,7 @@ TEST_CASE_TEMPLATE("denormals: forward, backward and update flush them, and leav
   CHECK(squares.value()(0, 5) == 0);
   const Var<T> product = matmul(x, x);
   CHECK(product.value()(0, 5) == 0);
+  CHECK((tape.variable(small) * small).value()() == 0);  // of one element, too
   CHECK(denormals_live());
   const Var<T> total = sum(x * small);
   tape.backward(total);

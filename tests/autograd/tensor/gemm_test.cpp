@@ -140,9 +140,10 @@ TEST_CASE_TEMPLATE("gemm: a bias is added to every row once", T, float, double) 
 
 TEST_CASE_TEMPLATE("gemm: a row is the same to the bit among few rows, among many, and by a packed operand", T, float,
                    double) {
-  constexpr Index many = 830, columns = 99;  // more than any block of rows
+  constexpr Index many = 830;  // more than any block of rows
   Rng rng(9);
-  for (const bool ta : {false, true}) {
+  for (const auto& [ta, columns] : std::vector<std::pair<bool, Index>>{
+           {false, 99}, {true, 99}, {false, 97}, {true, 97}, {false, 1}, {true, 1}, {false, 34}, {true, 34}}) {
     Framed<T> a(ta ? 600 : many, ta ? many : 600, 0, rng), b(600, columns, 0, rng);
     Framed<T> all(many, columns, 0, rng), few(many, columns, 0, rng);
     gemm<T>(Trans{ta}, a.view(), Trans::no, b.view(), all.view(), false);
