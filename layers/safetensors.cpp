@@ -75,7 +75,8 @@ Safetensors Safetensors::read(const std::filesystem::path& path) {
   const auto size = static_cast<std::uint64_t>(info.st_size);
   std::uint64_t header_size = 0;
   if (size < 8 || !file.read(&header_size, 8)) refuse(path, "is too short for a safetensors file");
-  if (header_size > size - 8 || header_size > SafetensorsHeader::size_limit)
+  if (header_size > SafetensorsHeader::size_limit) refuse(path, "is no safetensors file");
+  if (header_size > size - 8)
     refuse(path, fmt::format("is no safetensors file or is cut short: a header of {} bytes in a file of {}",
                              header_size, size));
   std::string header(header_size, ' ');

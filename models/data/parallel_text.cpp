@@ -1,6 +1,9 @@
 #include <unroll/models/data/parallel_text.h>
 
+#include <fmt/ranges.h>
 #include <utf8proc.h>
+
+#include <utility>
 
 #include <unroll/models/data/utf8.h>
 
@@ -85,16 +88,27 @@ bool is_word(std::string_view character) {
 }  // namespace
 
 std::vector<SentencePair> read_parallel_text(const std::vector<std::string>& files, BadLines& bad) {
+  std::vector<std::string> sides;  // files that go in pairs
+  std::vector<bool> are_columns;
+  for (const std::string& file : files) {
+    are_columns.push_back(has_columns(file));
+    if (!are_columns.back()) sides.push_back(file);
+  }
+  if (sides.size() == 1)
+    throw FileError(
+        fmt::format("{}: there is no tab in the first line, and no second file with the translations", sides[0]));
+  require<FileError>(sides.size() % 2 == 0,
+                     "{}: files without a tab in the first line go in pairs, SOURCE TARGET, and these are {}",
+                     fmt::join(sides, ", "), sides.size());
   std::vector<SentencePair> pairs;
+  std::string source;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    if (has_columns(files[i])) {
+    if (are_columns[i])
       read_columns(files[i], pairs, bad);
-      continue;
-    }
-    require<FileError>(i + 1 < files.size(),
-                       "{}: there is no tab in the first line, and no second file with the translations", files[i]);
-    read_lines(files[i], files[i + 1], pairs, bad);
-    ++i;
+    else if (source.empty())
+      source = files[i];
+    else
+      read_lines(std::exchange(source, ""), files[i], pairs, bad);
   }
   return pairs;
 }

@@ -12,6 +12,13 @@ bool is_wav(const std::string& name) {
   return kind == ".wav" || kind == ".WAV";
 }
 
+/// Files that lie about alone are unpacked as they are read.
+bool is_packed_wav(const std::string& name) {
+  const std::filesystem::path path(name);
+  const std::string kind = path.extension().string();
+  return (kind == ".gz" || kind == ".bz2" || kind == ".xz" || kind == ".zst") && is_wav(path.stem().string());
+}
+
 /// False for a name of another form.
 bool parse_name(Recording& recording) {
   const std::string stem = std::filesystem::path(recording.name).stem().string();
@@ -42,9 +49,10 @@ double quietest(const Sound& sound) {
 }  // namespace
 
 void for_each_wav(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f) {
-  if (is_wav(path) && !std::filesystem::is_directory(path)) return f(path, read_file(path));
+  const bool folder = std::filesystem::is_directory(path);
+  if (!folder && (is_wav(path) || is_packed_wav(path))) return f(path, read_file(path));
   for_each_file_in(path, [&](const std::string& name, const std::string& content) {
-    if (is_wav(name)) f(name, content);
+    if (is_wav(name) || (folder && is_packed_wav(name))) f(name, content);
   });
 }
 
@@ -68,6 +76,10 @@ std::map<std::string, std::vector<Recording>> read_recordings(const std::vector<
     others.push_back(std::move(r));
   };
   for (const std::string& file : files) for_each_wav(file, read);
+  // An archive holds its files in any order.
+  const auto key = [](const Recording& r) { return std::pair(std::filesystem::path(r.name).filename(), r.name); };
+  for (auto& [speaker, recordings] : speakers)
+    std::ranges::sort(recordings, [&](const Recording& a, const Recording& b) { return key(a) < key(b); });
   return speakers;
 }
 

@@ -17,13 +17,13 @@ struct Recording {
   Sound sound;
 };
 
-/// Calls f(name, content) for a WAV file, or for those of an archive or a folder; other files are passed over. Throws
-/// FileError.
+/// Calls f(name, content) for a WAV file, or for those of an archive or a folder; other files are passed over. A file
+/// and those of a folder may be compressed (x.wav.gz). Throws FileError.
 void for_each_wav(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f);
 
-/// The recordings in WAV files, archives and folders, by speaker. To be reported to `bad`: names of another form, files
-/// that hold no sound, a rate that is not in 8000 .. 768000 samples per second, a rate that is not that of the
-/// speaker's others, and less than `seconds_per_label`.
+/// The recordings in WAV files, archives and folders, by speaker, of each by name. To be reported to `bad`: names of
+/// another form, files that hold no sound, a rate that is not in 8000 .. 768000 samples per second, a rate that is not
+/// that of the speaker's others, and less than `seconds_per_label`.
 std::map<std::string, std::vector<Recording>> read_recordings(const std::vector<std::string>& files,
                                                               double seconds_per_label, BadLines& bad);
 

@@ -47,6 +47,19 @@ std::string read_limited(const std::filesystem::path& path, std::uintmax_t max_b
   return content;
 }
 
+/// What f makes of a text; says the line of what is not UTF-8.
+template <class F>
+auto by_lines(const std::string& content, const std::string& name, F f) {
+  try {
+    return f();
+  } catch (const FileError&) {
+    std::size_t byte = 0, n = 0;
+    while ((n = detail::character_length(std::string_view(content).substr(byte))) > 0) byte += n;
+    const auto line = 1 + std::count(content.begin(), content.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
+    throw FileError(fmt::format("{}:{}: invalid UTF-8 at byte {}", name, line, byte));
+  }
+}
+
 /// Checks a text, and ends its last line, if lines matter. A byte order mark is no part of it.
 std::string checked(std::string content, bool words, std::string_view name) {
   content.erase(0, content.size() - without_byte_order_mark(content).size());
@@ -114,9 +127,10 @@ std::string read_text(const std::filesystem::path& path, std::uintmax_t max_byte
 Text Text::of(std::string content, const TextOptions& options, std::string name) {
   content = checked(std::move(content), options.words, name);
   const std::string where = "text: " + name;
-  auto symbols =
-      std::make_shared<const Vocabulary>(options.words ? Vocabulary::words(content, options.max_words, where)
-                                                       : Vocabulary::characters(content, options.unknown, where));
+  auto symbols = by_lines(content, name, [&] {
+    return std::make_shared<const Vocabulary>(options.words ? Vocabulary::words(content, options.max_words, where)
+                                                            : Vocabulary::characters(content, options.unknown, where));
+  });
   auto ids = symbols->encode(content, symbols->unknown(), where);
   Text text(std::move(name), std::move(symbols), std::move(ids));
   if (options.words) {
@@ -128,7 +142,7 @@ Text Text::of(std::string content, const TextOptions& options, std::string name)
 
 Text Text::of(std::string content, const Vocabulary& vocabulary, std::string name) {
   content = checked(std::move(content), vocabulary.has_words(), name);
-  auto ids = vocabulary.encode(content, vocabulary.unknown(), "text: " + name);
+  auto ids = by_lines(content, name, [&] { return vocabulary.encode(content, vocabulary.unknown(), "text: " + name); });
   return Text(std::move(name), std::make_shared<const Vocabulary>(vocabulary), std::move(ids));
 }
 

@@ -93,7 +93,7 @@ class Text {
  public:
   /// Reads a UTF-8 file as it is but for a byte order mark, line ends included, or unpacked if its name ends in .gz,
   /// .bz2, .xz or .zst. For words, a last line without an end is given one. Throws FileError for a file that cannot be
-  /// read, is empty, too large, binary or not UTF-8.
+  /// read, is empty, too large, binary or not UTF-8, which it says with the line.
   static Text read(const std::filesystem::path& path, const TextOptions& options = {});
   /// Reads a file with a given vocabulary, such as that of a trained model. Also throws IndexError
   /// for a character that is not in it, unless it has `<unk>`.

@@ -178,9 +178,11 @@ TEST_CASE("safetensors: what is no such file is refused") {
   put_bytes(file, "");
   CHECK(problem_of(file).find("too short") != std::string::npos);
   put_bytes(file, "A text of some length that is no safetensors file at all.");
-  CHECK(problem_of(file).find("no safetensors file or is cut short") != std::string::npos);
+  CHECK(problem_of(file).ends_with("is no safetensors file"));
   put_bytes(file, std::string(8, '\xFF') + "{}");
-  CHECK(problem_of(file).find("header of 18446744073709551615 bytes") != std::string::npos);
+  CHECK(problem_of(file).ends_with("is no safetensors file"));
+  put_bytes(file, std::string("\xFF\0\0\0\0\0\0\0{}", 10));
+  CHECK(problem_of(file).find("cut short: a header of 255 bytes in a file of 10") != std::string::npos);
   Safetensors out;
   out.put("a", Tensor<float>{1, 2, 3});
   out.write(file);

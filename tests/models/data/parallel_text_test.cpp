@@ -60,6 +60,8 @@ TEST_CASE("parallel text: what cannot be understood is named with its place, or 
   CHECK(complaint_about(folder, {two, three}) == "d:3: e ends before this line");
   CHECK(complaint_about(folder, {three}) ==
         "d: there is no tab in the first line, and no second file with the translations");
+  CHECK(complaint_about(folder, {three, two, rubbish, none}) ==
+        "d, e, f: files without a tab in the first line go in pairs, SOURCE TARGET, and these are 3");
   CHECK(complaint_about(folder, {none, two}) == "e:1: f ends before this line");
   CHECK(complaint_about(folder, {none, none}) == "");
 

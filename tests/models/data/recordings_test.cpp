@@ -32,6 +32,17 @@ TEST_CASE("recordings are named after what is said and by whom") {
   CHECK_THROWS_AS(read_recordings({run.path("none")}, 0.04, bad), FileError);
 }
 
+TEST_CASE("recordings come by name, in whatever order they are read") {
+  const TaskRun run("speech");
+  for (const char* name : {"2_ann_0.wav", "1_ann_1.wav", "1_ann_0.wav"}) write_wav(run.path(name), constant(800, 0.5));
+  BadLines bad;
+  const auto all =
+      read_recordings({run.path("2_ann_0.wav"), run.path("1_ann_1.wav"), run.path("1_ann_0.wav")}, 0.04, bad);
+  REQUIRE(all.at("ann").size() == 3);
+  CHECK(all.at("ann")[0].name == run.path("1_ann_0.wav"));
+  CHECK(all.at("ann")[2].name == run.path("2_ann_0.wav"));
+}
+
 TEST_CASE("recordings that cannot be understood are reported by their names, or left out and counted") {
   const TaskRun run("speech");
   write_wav(run.path("1_ann_0.wav"), constant(800, 0.5));

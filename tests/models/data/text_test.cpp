@@ -253,8 +253,8 @@ TEST_CASE("text: what cannot be read is an error with its path") {
   says(directory, "is a directory");
   says(empty.path, "is empty");
   says(binary.path, "looks binary: byte 2 is NUL");
-  says(latin.path, "invalid UTF-8 at byte 3");
-  says(latin.path, "invalid UTF-8 at byte 3", {.words = true});
+  says(latin.path, ":1: invalid UTF-8 at byte 3");
+  says(latin.path, ":1: invalid UTF-8 at byte 3", {.words = true});
   says(ten.path, "larger than the limit of 9 bytes", {.max_bytes = 9});
   CHECK(Text::read(ten.path, {.max_bytes = 10}).size() == 10);
   CHECK_THROWS_AS(Text::of(""), FileError);
