@@ -11,11 +11,13 @@ constexpr Index coefficients = Vowel::coefficients;
 struct VowelsOptions {
   FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2};
   Index block = 30;
+  std::string blocks;
   Index hidden = 48, layers = 2;
   double dropout = 0.4;
   double jitter = 0.2;
   static void fields(auto& o, auto&& f) {
     f("block", o.block, "utterances of each speaker, in a file X without a file size_X beside it", range::count);
+    f("blocks", o.blocks, "utterances of each speaker in turn, such as 31,35,88, in files that hold so many in all");
     f("hidden", o.hidden, "width of each direction", range::width);
     f("layers", o.layers, "bidirectional layers", range::depth);
     f("dropout", o.dropout, "share of features dropped while training", range::dropped);
@@ -61,13 +63,15 @@ struct Vowels {
   using Example = Vowel;
   using Symbols = LabelSymbols;
   using Model = VowelsModel;
-  static constexpr const char *name = "vowels", *what = "who says a vowel, from cepstra of linear prediction",
-                              *format =
-                                  "text X, 12 numbers a frame, after each utterance an empty line or one of ones, one "
-                                  "speaker after the other; beside it size_X, how many utterances of each";
+  static constexpr const char
+      *name = "vowels",
+      *what = "who says a vowel, from cepstra of linear prediction",
+      *format =
+          "text X, 12 numbers a frame, after each utterance an empty line or one of ones, one "
+          "speaker after the other; beside it size_X, or in --blocks, how many utterances of each";
 
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
-    return read_labelled_vowels(files, o.block, bad);
+    return read_labelled_vowels(files, o.block, o.blocks, bad);
   }
   static Symbols learn(const std::vector<Vowel>& vowels, const Options&) { return Symbols::of(vowels); }
   static void encode(Vowel& vowel, const Symbols& symbols) { vowel.target = symbols.labels.id(vowel.label); }

@@ -16,11 +16,11 @@ namespace {
 
 constexpr Index coefficients = Vowel::coefficients;
 
-/// The numbers of a line, between blanks; nothing if there is anything else.
+/// The numbers of a line, between blanks or another separator; nothing if there is anything else.
 template <class T>
-std::vector<T> numbers(std::string_view line) {
+std::vector<T> numbers(std::string_view line, char separator = ' ') {
   std::vector<T> values;
-  for (const std::string_view part : split_line(line, ' ')) {
+  for (const std::string_view part : split_line(line, separator)) {
     if (part.empty()) continue;
     T value{};
     const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
@@ -30,26 +30,36 @@ std::vector<T> numbers(std::string_view line) {
   return values;
 }
 
+bool are_counts(const std::vector<Index>& counts) {
+  return std::all_of(counts.begin(), counts.end(), [](Index n) { return n > 0 && n < 1 << 24; });
+}
+
+Index sum_of(const std::vector<Index>& counts) { return std::accumulate(counts.begin(), counts.end(), Index{0}); }
+
 /// How many utterances of each speaker a file holds, one speaker after the other.
-std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Index block) {
+std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Index block, const std::string& said) {
+  const std::vector<Index> given = numbers<Index>(said, ',');
+  require<ValueError>(are_counts(given) && given.empty() == said.empty(),
+                      "vowels: --blocks {}: counts of utterances are expected, such as 31,35,88", said);
+  if (!given.empty() && sum_of(given) == utterances) return given;
   const std::filesystem::path path(file);
   const std::string sizes = (path.parent_path() / ("size_" + path.filename().string())).string();
   std::vector<Index> blocks;
   if (!std::filesystem::exists(sizes)) {
-    require<FileError>(utterances % block == 0, "{}: {} utterances are no blocks of {}, and there is no file {}", file,
-                       utterances, block, sizes);
+    require<FileError>(utterances % block == 0, "{}: {} utterances are no blocks of {}{}, and there is no file {}",
+                       file, utterances, block,
+                       given.empty() ? "" : fmt::format(" nor the {} of --blocks", sum_of(given)), sizes);
     blocks.assign(static_cast<std::size_t>(utterances / block), block);
     return blocks;
   }
   LineReader lines(sizes);
   for (std::string_view line; lines.next(line);) {
     const std::vector<Index> row = numbers<Index>(line);
-    const bool good = std::all_of(row.begin(), row.end(), [](Index n) { return n > 0 && n < 1 << 24; });
-    require<FileError>(good && (!row.empty() || line.empty()), "{}: the utterances of each speaker are expected",
-                       lines.place());
+    require<FileError>(are_counts(row) && (!row.empty() || line.empty()),
+                       "{}: the utterances of each speaker are expected", lines.place());
     blocks.insert(blocks.end(), row.begin(), row.end());
   }
-  const Index sum = std::accumulate(blocks.begin(), blocks.end(), Index{0});
+  const Index sum = sum_of(blocks);
   require<FileError>(sum == utterances, "{}: there are {} utterances, where {} says {}", file, utterances, sizes, sum);
   return blocks;
 }
@@ -78,14 +88,15 @@ std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad) {
   return vowels;
 }
 
-std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, Index block, BadLines& bad) {
+std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, Index block, const std::string& blocks,
+                                        BadLines& bad) {
   std::vector<Vowel> all;
   for (const std::string& file : files) {
     std::vector<Vowel> vowels = read_vowels(file, bad);
     auto vowel = vowels.begin();
-    const std::vector<Index> blocks = speaker_blocks(file, static_cast<Index>(vowels.size()), block);
-    for (std::size_t speaker = 0; speaker < blocks.size(); ++speaker)
-      for (Index i = 0; i < blocks[speaker]; ++i, ++vowel) {
+    const std::vector<Index> counts = speaker_blocks(file, static_cast<Index>(vowels.size()), block, blocks);
+    for (std::size_t speaker = 0; speaker < counts.size(); ++speaker)
+      for (Index i = 0; i < counts[speaker]; ++i, ++vowel) {
         vowel->label = std::to_string(speaker + 1);
         if (vowel->length() > 0) all.push_back(std::move(*vowel));
       }

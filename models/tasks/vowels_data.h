@@ -23,9 +23,10 @@ struct Vowel {
 /// `bad`: lines with anything but 12 numbers; an utterance of such alone has no frames. Throws FileError.
 std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad);
 /// The utterances of files X with their speakers, 1, 2 and so on in each: one speaker after the other, as many of each
-/// as the file size_X beside it says, or else `block`. Those without frames are left out. Throws FileError, also when
-/// there are more or fewer.
-std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, Index block, BadLines& bad);
+/// as `blocks` ("31,35,88") says if these are all that there are, or the file size_X beside it, or else `block`. Those
+/// without frames are left out. Throws FileError, also when there are more or fewer, and ValueError for other blocks.
+std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, Index block, const std::string& blocks,
+                                        BadLines& bad);
 
 /// Writes made-up utterances, and size_X beside them: three speakers, whose cepstra move between two points of their
 /// own. Throws FileError.

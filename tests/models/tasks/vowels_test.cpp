@@ -35,6 +35,18 @@ TEST_CASE("vowels: speakers are blocks of a given size, or those of a file besid
       train(),
       (run.path("data") + ": 3 utterances are no blocks of 2, and there is no file " + run.path("size_data")).c_str(),
       FileError);
+  run.set({{"blocks", "1,2"}});
+  CHECK(train() == 3);
+  run.set({{"blocks", "1,3"}});
+  CHECK_THROWS_WITH_AS(train(),
+                       (run.path("data") + ": 3 utterances are no blocks of 2 nor the 4 of --blocks, and there is no " +
+                        "file " + run.path("size_data"))
+                           .c_str(),
+                       FileError);
+  run.set({{"blocks", "1,two"}});
+  CHECK_THROWS_WITH_AS(train(), "vowels: --blocks 1,two: counts of utterances are expected, such as 31,35,88",
+                       ValueError);
+  run.set({{"blocks", ""}});
   run.write("size_data", "1 2 ");
   CHECK(train() == 3);
   run.write("size_data", "1 1");
