@@ -52,8 +52,7 @@ class Fitting {
         adam_(problem.parameters, {.rate = options.rate, .weight_decay = options.decay, .clip = options.clip}),
         workers_(static_cast<int>(options.threads)),
         log_(options.log) {
-    for (Index s = 0; s < o_.shards; ++s)
-      shards_.push_back(std::make_unique<Shard>(static_cast<std::uint64_t>(o_.seed * 64 + s)));
+    for (Index s = 0; s < o_.shards; ++s) shards_.push_back(std::make_unique<Shard>(shard_seed(o_.seed, s)));
     const auto count = static_cast<Index>(problem.lengths.size());
     per_epoch_ = (count + o_.batch - 1) / o_.batch;
   }
@@ -65,20 +64,21 @@ class Fitting {
     bool stopped = false;
     for (Index epoch = 0; epoch < o_.epochs && !stopped; ++epoch) {
       double total = 0;
+      Index done = 0;  // batches, fewer than all after Ctrl-C
       const Batches batches = draw_batches(problem_.lengths, o_.batch, rng_);
       for (const std::vector<Index>& batch : batches) {
         total += update(batch, epoch);
+        ++done;
         stopped = InterruptGuard::requested();
         if (stopped) break;
       }
       if (stopped && !best_.empty()) break;
-      const double loss = total / static_cast<double>(batches.size());
+      const double loss = total / static_cast<double>(done);
       waited = validate(epoch, loss) ? 0 : waited + 1;
       if (o_.patience > 0 && waited >= o_.patience) break;
       if (o_.minutes > 0 && seconds_since(start_) > 60 * o_.minutes) break;
     }
     for (std::size_t i = 0; i < best_.size(); ++i) problem_.parameters[i]->edit() = best_[i];
-    if (stopped) report_.say("interrupted; what was best is kept");
     return !stopped;
   }
 

@@ -33,7 +33,8 @@ struct FitOptions {
     f("seed", o.seed, "seed of weights, dropout and the order of examples");
     f("threads", o.threads, "threads; the result does not depend on them", range::threads);
     f("shards", o.shards, "parts of a batch that may run side by side; the result depends on them", range::shards);
-    f("log", o.log, "folder for curves, as CSV and for TensorBoard");
+    f("log", o.log,
+      "folder for curves, as CSV and for TensorBoard; with --folds, for each a folder in it: fold-1, ...");
   }
 };
 

@@ -61,7 +61,7 @@ void check_plotting(const std::string& path) {
 void write_svg(const std::string& path, const std::vector<Plot>& plots) {
   check_plotting(path);
   const std::string text = commands(path, plots);
-  std::FILE* pipe = ::popen("gnuplot 2>/dev/null", "w");
+  std::FILE* pipe = ::popen("gnuplot >/dev/null 2>&1", "w");
   require<FileError>(pipe != nullptr, "plot: gnuplot could not be started");
   const bool written = std::fwrite(text.data(), 1, text.size(), pipe) == text.size();
   const int status = ::pclose(pipe);

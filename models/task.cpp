@@ -8,6 +8,7 @@
 #include <unroll/models/tasks/pixels.h>
 #include <unroll/models/tasks/sentiment.h>
 #include <unroll/models/tasks/speech.h>
+#include <unroll/models/tasks/synthetic_task.h>
 #include <unroll/models/tasks/translate.h>
 #include <unroll/models/tasks/video.h>
 #include <unroll/models/tasks/vowels.h>
@@ -35,6 +36,11 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
 
 Task& task_of(const std::string& model_file) {
   const auto about = Safetensors::read(model_file).metadata;
+  if (is_synthetic(model_file))
+    throw FileError(
+        fmt::format("{} is of the task {}, which draws its own sequences: there is nothing to evaluate it on "
+                    "and no input to answer; unroll inspect takes it",
+                    model_file, synthetic_training_of(model_file).task));
   const auto name = about.find("task");
   require<FileError>(name != about.end(), "{} does not say of which task it is", model_file);
   for (const auto& task : tasks())

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include <unroll/models/report.h>
@@ -14,6 +15,8 @@ struct TaskData {
   Index folds = 0;        // cross-validation in so many parts instead; 0: none
   bool skip_bad = false;  // malformed lines are left out and counted
 };
+
+using Answers = std::function<std::string(const std::string& input)>;
 
 /// An application of the program: what `unroll train NAME`, `eval`, `run` and `synthesize` do.
 class Task {
@@ -30,9 +33,8 @@ class Task {
   virtual bool train(const TaskData& data, const std::string& out, Report& report) = 0;
   /// The metrics of a model on data that it has not seen.
   virtual void evaluate(const std::string& model, const TaskData& data, Report& report) = 0;
-  /// What a model says to each input; `out` is for answers that are files.
-  virtual void run(const std::string& model, const std::vector<std::string>& inputs, const std::string& out,
-                   Report& report) = 0;
+  /// What a model says to an input; `out` is for answers that are files, and else has to be empty.
+  virtual Answers answers_of(const std::string& model, const std::string& out) = 0;
   /// Writes data of the task's format that a generator makes up.
   virtual void synthesize(const std::string& out, Index count, std::uint64_t seed) = 0;
 };

@@ -10,6 +10,7 @@
 
 #include <unroll/models/data/files.h>
 #include <unroll/models/plot.h>
+#include <unroll/models/tasks/output_file.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -104,7 +105,10 @@ void TrainingLog::scalars(Index step, const std::string& prefix, const Fields& f
 
 std::string plot_training(const std::string& folder, const std::string& svg) {
   const std::string out = svg.empty() ? folder + "/curves.svg" : svg;
+  check_output("plot", out);
   check_plotting(out);
+  require<FileError>(std::filesystem::exists(folder + "/metrics.csv") || !std::filesystem::exists(folder + "/fold-1"),
+                     "plot: {0} holds the curves of folds, which are drawn one by one, such as {0}/fold-1", folder);
   LineReader lines(folder + "/metrics.csv");
   // One picture for each name without its prefix, one line for each prefix.
   std::map<std::string, std::map<std::string, std::vector<std::pair<double, double>>>> curves;

@@ -41,6 +41,7 @@ class BadLines {
   /// Throws FileError "place: what" unless such data are left out.
   void report(const std::string& place, const std::string& what);
   Index count() const { return count_; }
+  bool skips() const { return skip_; }
   /// Counts one of the `what` that are left out in any case, such as "rows without text".
   void leave_out(const std::string& what) { ++left_out_[what]; }
   /// "3 malformed lines were left out, the first: ...", "rows without text left out: 2"; empty if there was none.

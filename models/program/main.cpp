@@ -12,6 +12,7 @@
 #include <unroll/models/data/text.h>
 #include <unroll/models/program/demo.h>
 #include <unroll/models/program/task_commands.h>
+#include <unroll/models/program/usage.h>
 #include <unroll/models/tasks/inspect_task.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/synthetic_task.h>
@@ -90,6 +91,7 @@ struct Program {
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
     add_options(lm, settings_of(o));
     lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
+    lm->add_option("--minutes", o.minutes, "no epoch is begun after so many; 0: any number");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
     lm->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
@@ -105,6 +107,7 @@ struct Program {
           saved.resume = o.resume;
           saved.out = out->count() > 0 ? o.out : o.resume;
           saved.threads = o.threads;
+          saved.minutes = o.minutes;
           saved.max_steps = o.max_steps;
           saved.log = o.log;
           saved.baselines = o.baselines;
@@ -204,7 +207,10 @@ struct Program {
     score->callback([this, given, data] {
       command = [=](Report& report) {
         require<ValueError>(given->count() + data->count() > 0, "score: --text TEXT or --data FILE is needed");
-        score_language_model(model, data->count() > 0 ? read_text(file) : text, report);
+        if (data->count() > 0)
+          score_language_model(model, read_text(file), file, report);
+        else
+          score_language_model(model, text, "--text", report);
         return done;
       };
     });
@@ -240,6 +246,10 @@ struct Program {
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+      if (const std::string wrong = wrong_usage(app); error.get_exit_code() != 0 && !wrong.empty()) {
+        std::cerr << wrong << "\n";
+        return wrong_input;
+      }
       const int code = app.exit(error, std::cout, std::cerr);
       return code == 0 ? done : wrong_input;
     }

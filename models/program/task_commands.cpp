@@ -11,7 +11,7 @@
 namespace unroll {
 namespace {
 
-constexpr int done = 0, interrupted = 130;
+constexpr int done = 0, wrong_input = 2, interrupted = 130;
 
 /// The options of a command, which live as long as the program.
 struct Given {
@@ -26,32 +26,64 @@ Given& given() {
 }
 
 void add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {
-  command->add_option(name, files, help)->type_name("FILE..")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option(name, files, help)
+      ->type_name("FILE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->default_str("");
 }
 
 void add_training(CLI::App* command, Task& task, const std::function<void(std::function<int(Report&)>)>& set) {
   Given& g = given();
-  command->footer("Data: " + task.format() + ". Compressed files (.gz) are read as they are.");
+  command->footer("Data: " + task.format() + ". Compressed files (.gz) are read as they are.\n");
   add_files(command, "--data", g.data.data, "what to train on");
   add_files(command, "--valid", g.data.valid, "what to validate on; without it a share of the data is held out");
   add_files(command, "--test", g.data.test, "what to try the best model on");
   command->add_option("--held-out", g.data.held_out, "the share of the data to validate on")
       ->check(CLI::Range(0.001, 0.5));
-  command->add_option("--folds", g.data.folds, "cross-validation in so many parts, without a model file; 0: none")
+  command
+      ->add_option("--folds", g.data.folds,
+                   "cross-validation in so many parts, 2 or more, without a model file; 0: none")
       ->check(CLI::Range(0, 1000));
   command->add_flag("--skip-bad", g.data.skip_bad, "leave malformed lines out, and count them");
   command->add_option("--out", g.out, "model file to write")->type_name("MODEL");
   for (const Setting& s : task.settings())
     std::visit([&](auto* value) { command->add_option("--" + s.name, *value, s.help); }, s.value);
-  command->callback([&g, &task, set] {
-    set([&](Report& report) {
+  command->callback([&g, &task, set, command] {
+    set([&, command](Report& report) {
       require<ValueError>(!g.data.data.empty(), "train: --data FILE is needed (unroll synthesize {} makes some up)",
                           task.name());
+      require<ValueError>(g.data.folds != 1, "train: --folds 1 leaves nothing to train on: 2 or more, or 0 for none");
+      for (const char* name : {"--valid", "--test", "--held-out", "--out"})
+        require<ValueError>(g.data.folds == 0 || command->count(name) == 0,
+                            "train: {} has no use with --folds, where each part of --data is validated on in turn, and "
+                            "no model is kept",
+                            name);
       for (const auto* files : {&g.data.data, &g.data.valid, &g.data.test}) check_output("train", g.out, *files);
       if (g.out.empty() && g.data.folds == 0) report.say("without --out MODEL the model is not kept");
       return task.train(g.data, g.out, report) ? done : interrupted;
     });
   });
+}
+
+void answer(const std::string& input, const std::string& said, Report& report) {
+  report.answer(said, {{"input", input}, {"answer", said}});
+}
+
+/// Each as soon as it comes. One that cannot be answered does not keep the next ones from it.
+int answer_lines(std::istream& in, const Answers& answers, Report& report) {
+  int code = done;
+  Index number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    try {
+      answer(line, line.empty() ? "" : answers(line), report);
+    } catch (const Error& error) {
+      report.warn(fmt::format("unroll: standard input:{}: {}", number, error.what()));
+      code = wrong_input;
+    }
+  }
+  return code;
 }
 
 }  // namespace
@@ -78,18 +110,22 @@ void add_task_commands(CLI::App& program, CLI::App& train,
   });
 
   Given& r = given();
-  CLI::App* run = add(&program, "run", "what a model says to an input, or to each line of standard input");
+  CLI::App* run =
+      add(&program, "run", "what a model says to inputs, or else to each line of standard input as it comes");
   run->add_option("model", r.model, "model file")->required()->type_name("MODEL");
-  run->add_option("input", r.inputs, "inputs; of tasks that read files, their names")->type_name("INPUT");
+  run->add_option("input", r.inputs, "inputs; of tasks that read files, their names; after -- they may begin with -")
+      ->type_name("INPUT")
+      ->default_str("");
   run->add_option("--out", r.out, "file to write, for tasks whose answer is one")->type_name("FILE");
   run->callback([&r, set] {
     set([&](Report& report) {
-      Task& task = task_of(r.model);
+      const Answers answers = task_of(r.model).answers_of(r.model, r.out);
+      if (r.inputs.empty() && r.out.empty()) return answer_lines(std::cin, answers, report);
       if (r.inputs.empty())
         for (std::string line; std::getline(std::cin, line);) r.inputs.push_back(line);
       require<ValueError>(r.out.empty() || r.inputs.size() == 1,
                           "run: --out is a file for one answer, and there are {} inputs", r.inputs.size());
-      task.run(r.model, r.inputs, r.out, report);
+      for (const std::string& input : r.inputs) answer(input, answers(input), report);
       return done;
     });
   });
@@ -113,7 +149,9 @@ void add_task_commands(CLI::App& program, CLI::App& train,
 
   Given& p = given();
   CLI::App* plot = add(&program, "plot", "draw the curves of a training, with gnuplot");
-  plot->add_option("folder", p.model, "folder that --log wrote")->required()->type_name("DIR");
+  plot->add_option("folder", p.model, "folder that --log wrote; with --folds, one of those in it, such as DIR/fold-1")
+      ->required()
+      ->type_name("DIR");
   plot->add_option("--out", p.svg, "picture to write; without it curves.svg in the folder")->type_name("SVG");
   plot->callback([&p, set] {
     set([&](Report& report) {

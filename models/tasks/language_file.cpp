@@ -17,7 +17,8 @@ LanguageTraining from_json(const json& config, const std::string& file) {
   LanguageTraining o;
   try {
     const std::string task = config.at("task");
-    require<FileError>(task == "char-lm" || task == "word-lm", "model: {} is a {}, not a language model", file, task);
+    require<FileError>(task == "char-lm" || task == "word-lm",
+                       "model: {} is of the task {}, and no language model; unroll inspect takes it", file, task);
     o.words = task == "word-lm";
     o.data = config.at("data");
     o.valid = config.at("valid");
@@ -37,6 +38,10 @@ LanguageTraining from_json(const json& config, const std::string& file) {
 
 LanguageFile LanguageFile::read(const std::string& path) {
   const Safetensors file = Safetensors::read(path);
+  const auto task = file.metadata.find("task");
+  require<FileError>(task == file.metadata.end() || task->second == "char-lm" || task->second == "word-lm",
+                     "model: {} is of the task {}, and no language model; unroll eval and run take it", path,
+                     task == file.metadata.end() ? "" : task->second);
   const auto entry = [&](const char* name) {
     const auto found = file.metadata.find(name);
     require<FileError>(found != file.metadata.end(), "model: {} is a safetensors file without \"{}\" in its metadata",

@@ -35,6 +35,7 @@ struct LanguageTraining {
   std::string out;
   std::string resume;
   std::string log;         // folder for curves; empty: none
+  double minutes = 0;      // no epoch is begun after so many; 0: any
   Index max_steps = 0;     // stop after so many steps, to be resumed; 0: never
   double seconds = 0;      // fit the number of steps to about this much time; 0: go by epochs
   bool baselines = false;  // compare with n-gram models counted in the same run
@@ -95,10 +96,11 @@ std::string sampled_text(const std::string& model_file, const Sampling& options)
 /// Prints the prompt and what the model makes follow it.
 void sample_language_model(const std::string& model_file, const Sampling& options, Report& report);
 
-/// Log probability of each line, and of all together.
-void score_language_model(const std::string& model_file, const std::string& text, Report& report);
+/// Log probability of each line, and of all together; `name` is that of the text in messages, which also say the line.
+void score_language_model(const std::string& model_file, const std::string& text, const std::string& name,
+                          Report& report);
 
-/// How well a model predicts files, each read as one running text.
+/// How well a model predicts files, each read as one running text; of words also the share of unknown ones.
 void evaluate_language_model(const std::string& model_file, const std::vector<std::string>& files, Report& report);
 
 /// Names and values of a likelihood as people who model this kind of text read them.

@@ -37,15 +37,16 @@ class LanguageTask : public Task {
     return train_language_model(o_, report);
   }
   void evaluate(const std::string& model, const TaskData& data, Report& report) override {
+    require<ValueError>(!data.skip_bad, "--skip-bad has no use: a text is read as it runs, and no line is left out");
     evaluate_language_model(model, data.data, report);
   }
   /// The inputs are prompts.
-  void run(const std::string& model, const std::vector<std::string>& inputs, const std::string&,
-           Report& report) override {
-    for (const std::string& prompt : inputs) {
-      const std::string text = sampled_text(model, {.prompt = prompt, .length = o_.words ? 50 : 300});
-      report.answer(text, {{"input", prompt}, {"answer", text}});
-    }
+  Answers answers_of(const std::string& model, const std::string& out) override {
+    require<ValueError>(out.empty(), "run: --out has no use: what a model of {} says is no file", name());
+    (void)language_training_of(model);  // throws for a model that cannot be read, before there is a prompt
+    return [this, model](const std::string& prompt) {
+      return sampled_text(model, {.prompt = prompt, .length = o_.words ? 50 : 300});
+    };
   }
   /// Sentences of a subject, a verb and an object that go together.
   void synthesize(const std::string& out, Index count, std::uint64_t seed) override {

@@ -56,8 +56,7 @@ class Training {
         workers_(static_cast<int>(options.threads)) {
     if (o_.init > 0)
       for (Parameter<>* p : parameters(model_)) p->edit() = init::uniform<float>(p->shape(), o_.init, rng_);
-    for (Index s = 0; s < o_.shards; ++s)
-      shards_.push_back(std::make_unique<Shard>(static_cast<std::uint64_t>(o_.seed + s)));
+    for (Index s = 0; s < o_.shards; ++s) shards_.push_back(std::make_unique<Shard>(shard_seed(o_.seed, s)));
   }
 
   void resume(const std::string& path, const nlohmann::json& at) {
@@ -116,6 +115,7 @@ class Training {
       }
       validate();
       if (o_.patience > 0 && epoch_ - best_epoch_ >= o_.patience) total_ = step_;
+      if (o_.minutes > 0 && seconds_since(start_) > 60 * o_.minutes) total_ = step_;
       if (step_ < total_) save_at(epoch_ + 1, 0);
     }
     if (!best_.empty()) {

@@ -61,17 +61,24 @@ void sample_language_model(const std::string& model_file, const Sampling& o, Rep
                        {"length", static_cast<std::int64_t>(o.length)}});
 }
 
-void score_language_model(const std::string& model_file, const std::string& text, Report& report) {
+void score_language_model(const std::string& model_file, const std::string& text, const std::string& name,
+                          Report& report) {
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
     Tape tape = Tape<>::inference();
     double total = 0;
     std::int64_t count = 0;
+    Index number = 0;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size());
       const std::string line = text.substr(at, end - at);
       at = end + 1;
+      ++number;
       if (line.empty()) continue;
-      std::vector<std::int32_t> ids = file.vocabulary.encode(line);
+      std::vector<std::int32_t> ids = [&] {
+        try {
+          return file.vocabulary.encode(line);
+        } catch (const Error& error) { throw FileError(fmt::format("{}:{}: {}", name, number, error.what())); }
+      }();
       if (!file.vocabulary.has_words() && file.vocabulary.find("\n")) ids.push_back(file.vocabulary.id("\n"));
       double log_probability = 0;
       auto state = model.initial(tape, 1);
@@ -99,13 +106,16 @@ void evaluate_language_model(const std::string& model_file, const std::vector<st
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
     Workers alone(1);
     Likelihood total;
+    Index symbols = 0, unknown = 0;
     for (const std::string& name : files) {
       const Text text = Text::read(name, file.vocabulary);
       const auto [nats, tokens] = read_text_with(model, text, {.steps = file.options.steps}, alone);
       total.add(nats * static_cast<double>(tokens), tokens);
+      symbols += text.size(), unknown += text.unknowns();
     }
     Fields fields = language_metrics(file.options.words, "eval", total.nats_per_token());
     fields.emplace_back("tokens", total.tokens());
+    if (file.options.words) fields.emplace_back("unknown", static_cast<double>(unknown) / static_cast<double>(symbols));
     report.result(fields);
   });
 }

@@ -115,7 +115,8 @@ struct Pixels {
   static constexpr const char *name = "pixels", *what = "what an image shows, such as a digit, read as a sequence",
                               *format = "IDX files as those of MNIST: images, their labels (or else IMAGES.labels)";
 
-  static std::vector<Image> read(const std::vector<std::string>& files, const Options&, BadLines&) {
+  static std::vector<Image> read(const std::vector<std::string>& files, const Options&, BadLines& bad) {
+    require<ValueError>(!bad.skips(), "--skip-bad has no use: images have no lines that could be left out");
     return read_labelled_images(files);
   }
   /// Of the 60,000 images for training of MNIST the last 10,000, as is usual.

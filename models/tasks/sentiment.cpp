@@ -16,7 +16,8 @@ struct SentimentOptions {
   static void fields(auto& o, auto&& f) {
     f("target", o.target,
       "stars or recommended, of reviews; sentiment5 or sentiment2, of trees; auto: stars or sentiment5");
-    f("model", o.model, "sequence: words from both sides; tree: phrases from their parts");
+    f("model", o.model,
+      "sequence: words from both sides; tree: phrases from their parts, and run reads trees then, not plain text");
     f("text", o.text, "columns of a review's text, separated by commas");
     f("stars", o.stars, "column of 1 to 5 stars");
     f("recommended", o.recommended, "column of 0 or 1");
@@ -214,8 +215,12 @@ struct Sentiment {
   }
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
     Opinion opinion;
-    if (model.tree)
-      opinion = parse_opinion_tree(input);
+    if (model.tree) try {
+        opinion = parse_opinion_tree(input);
+      } catch (const ValueError& error) {
+        throw ValueError(fmt::format("sentiment: this model reads trees, such as (3 (2 a) (4 (3 lovely) (2 film))): {}",
+                                     error.what()));
+      }
     else
       opinion.words = opinion_words(input);
     require<ValueError>(!opinion.words.empty(), "sentiment: there is no word in '{}'", input);

@@ -48,10 +48,10 @@ void encode_all(std::vector<typename D::Example>& examples, const typename D::Sy
 /// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them, once, and throws
 ///   ValueError or IndexError for an example that the symbols are not of;
 /// - `evaluate(model, symbols, examples)`, a Validation;
-/// - `answer(model, symbols, input, options)`, and `synthesize(path, count, rng)`.
-/// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
-/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
-/// which takes out what to validate on: when it takes none, a share is held out as ever.
+/// - `answer(model, symbols, input)`, with a file to write as one more where the answer is one, and `synthesize(path,
+/// count, rng)`. It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`:
+/// whether they follow each other in time, so that the last are held out, not some drawn at random; and
+/// `hold_out(examples, options)`, which takes out what to validate on: when it takes none, a share is held out as ever.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -85,6 +85,7 @@ class SupervisedTask : public Task {
     const Examples test = data.test.empty() ? Examples() : read(data.test, data, report);
     Trained trained = fitted(all, valid, drawn, out, report);
     if (!out.empty()) report.say("saved " + out);
+    if (!trained.finished) report.say("interrupted; what was best is scored now, and Ctrl-C again ends at once");
     if (!test.empty()) report.result(metrics("test", trained, encoded(trained, test)));
     report.result(metrics("valid", trained, valid));
     return trained.finished;
@@ -95,17 +96,14 @@ class SupervisedTask : public Task {
     report.result(metrics("eval", trained, encoded(trained, read(data.data, data, report))));
   }
 
-  void run(const std::string& model, const std::vector<std::string>& inputs, const std::string& out,
-           Report& report) override {
-    const Trained trained = open(model);
-    for (const std::string& input : inputs) {
-      const std::string said = [&] {
-        if constexpr (requires { D::answer(*trained.model, trained.symbols, input, out); })
-          return D::answer(*trained.model, trained.symbols, input, out);
-        else
-          return D::answer(*trained.model, trained.symbols, input);
-      }();
-      report.answer(said, {{"input", input}, {"answer", said}});
+  Answers answers_of(const std::string& model, const std::string& out) override {
+    const auto trained = std::make_shared<const Trained>(open(model));
+    if constexpr (requires { D::answer(*trained->model, trained->symbols, model, out); }) {
+      return
+          [trained, out](const std::string& input) { return D::answer(*trained->model, trained->symbols, input, out); };
+    } else {
+      require<ValueError>(out.empty(), "run: --out has no use: what a model of {} says is no file", D::name);
+      return [trained](const std::string& input) { return D::answer(*trained->model, trained->symbols, input); };
     }
   }
 
@@ -177,9 +175,9 @@ class SupervisedTask : public Task {
     return true;
   }
 
-  /// `drawn`: what to validate on was drawn from the same examples. `choose`: the best epoch is kept, not the last.
-  Trained fitted(Examples& train, Examples& valid, bool drawn, const std::string& out, Report& report,
-                 bool choose = true) {
+  /// `drawn`: what to validate on was drawn from the same examples. The best epoch is kept; of a fold, which has a
+  /// number from 1 and a folder of its own for its curves, the last.
+  Trained fitted(Examples& train, Examples& valid, bool drawn, const std::string& out, Report& report, Index fold = 0) {
     Trained t{D::learn(train, options_), nullptr};
     if (drawn && take_back(train, valid, t.symbols, report)) t.symbols = D::learn(train, options_);
     encode_all<D>(train, t.symbols);
@@ -203,23 +201,27 @@ class SupervisedTask : public Task {
       else
         return D::evaluate(*t.model, t.symbols, examples);
     };
-    problem.choose = choose;
+    problem.choose = fold == 0;
     problem.keep = [&](const Validation&) {
       if (!out.empty()) save(*t.model, out, metadata(t.symbols));
     };
-    t.finished = fit(problem, options_.fit, report);
+    FitOptions options = options_.fit;
+    if (fold > 0 && !options.log.empty()) options.log += fmt::format("/fold-{}", fold);
+    t.finished = fit(problem, options, report);
     return t;
   }
 
   bool cross_validate(const Examples& all, Index folds, Report& report) {
     std::vector<std::string> names;
     std::vector<double> sums;
-    bool finished = true;
-    for (Index k = 0; k < folds && finished; ++k) {
+    for (Index k = 0; k < folds; ++k) {
       const auto part = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
       auto [train, valid] = parted(all, part(k), part(k + 1));
-      Trained trained = fitted(train, valid, true, "", report, false);
-      finished = trained.finished;
+      Trained trained = fitted(train, valid, true, "", report, k + 1);
+      if (!trained.finished) {
+        report.say(fmt::format("interrupted in fold {} of {}, which has no score", k + 1, folds));
+        return false;
+      }
       const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, valid);
       report.result(fields);
       std::size_t i = 0;
@@ -229,7 +231,6 @@ class SupervisedTask : public Task {
           sums[i++] += *number;
         }
     }
-    if (!finished) return false;
     Fields mean{{"task", name()}, {"split", fmt::format("mean of {} folds", folds)}};
     for (std::size_t i = 0; i < names.size(); ++i) mean.emplace_back(names[i], sums[i] / static_cast<double>(folds));
     report.result(mean);

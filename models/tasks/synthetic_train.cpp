@@ -176,20 +176,12 @@ bool is_synthetic(const std::string& model_file) {
 }
 
 SyntheticTraining synthetic_training_of(const std::string& model_file) {
+  require<FileError>(is_synthetic(model_file), "model: {} is of no synthetic task", model_file);
   const Safetensors file = Safetensors::read(model_file);
-  const auto config = file.metadata.find("config");
-  require<FileError>(config != file.metadata.end(), "model: {} does not say what it is", model_file);
+  const json all = json::parse(file.metadata.at("config"));
   SyntheticTraining o;
-  try {
-    const json all = json::parse(config->second);
-    o.task = all.at("task");
-    const auto& names = synthetic_task_names();
-    require<FileError>(std::ranges::find(names, o.task) != names.end(), "model: {} is a {}, not of a synthetic task",
-                       model_file, o.task);
-    from_json(settings_of(o), all, model_file);
-  } catch (const json::exception& error) {
-    throw FileError(fmt::format("model: {} describes no synthetic task: {}", model_file, error.what()));
-  }
+  o.task = all.at("task");
+  from_json(settings_of(o), all, model_file);
   // The extents must be those of the arrays before memory is set aside for a model of them.
   try {
     check_options(o);

@@ -26,6 +26,17 @@ exits() {
 }
 same() { cmp "$1" "$2"; }
 not() { ! "$@"; }
+wrong() { check "$2: $*" exits 2 "$1" "$unroll" "${@:2}"; }
+# interrupted LOG COMMAND...: the exit code after a Ctrl-C, as soon as the first progress is in the log.
+interrupted() {
+  local log=$1 i pid
+  shift
+  "$@" >"$log" 2>&1 &
+  pid=$!
+  for ((i = 0; i < 400; ++i)); do grep -qs "^epoch 1 of .* loss" "$log" && break; sleep 0.05; done
+  kill -INT "$pid"
+  wait "$pid"
+}
 
 words=(the apple and pear salad tastes of summer while a river sings to old stones under grey bridges)
 text() { # a text with some order in it, the same each time
@@ -83,6 +94,11 @@ check "and its curves are in a table" grep -q '^[0-9]*,valid/nats_per_token,[0-9
 check "before the validation" bash -c 'tail -n 1 words.log | grep -q "\"split\":\"valid\""'
 check "a file of words is evaluated" bash -c "'$unroll' eval w.safetensors --data text.txt | grep -q '^task word-lm  split eval .*perplexity'"
 check "words go on" bash -c "'$unroll' run w.safetensors 'the apple' | grep -q '^the apple'"
+"$unroll" eval w.safetensors --data text.txt >known.log
+check "all words are known" grep -q "unknown 0$" known.log
+printf 'zebra yak the\n%.0s' 1 2 3 4 5 >strange.txt
+"$unroll" eval w.safetensors --data strange.txt --json >strange.log
+check "or a share is not" grep -q '"unknown":0.5}' strange.log
 check "a file is scored" "$unroll" score lstm.safetensors --data text.txt
 
 # Checkpoints
@@ -111,6 +127,9 @@ check "patience ends a training" "$unroll" train char-lm "${tiny[@]}" --epochs 6
 cp check.log patient.log
 check "before its epochs are over" not grep -q "epoch 60 of" patient.log
 cp patient.safetensors ended.safetensors
+"$unroll" train char-lm "${tiny[@]}" --epochs 1000 --minutes 0.00001 --out timed.safetensors >timed.log 2>&1
+check "minutes end a training" test $? = 0
+check "after the epoch that was begun" test "$(grep -c "held out [0-9.]* nats" timed.log)" = 1
 check "what ended is not gone on with" "$unroll" train char-lm --resume ended.safetensors
 check "and stays as it is" same patient.safetensors ended.safetensors
 wording=(--data text.txt --hidden 12 --embed 12 --batch 8 --steps 10 --epochs 3 --tied --locked --dropout-input 0.3 --dropout-recurrent 0.2 --rate 5 --hold 1 --seed 3)
@@ -167,8 +186,13 @@ if command -v gnuplot >/dev/null; then
   check "vanishing is shown" bash -c "'$unroll' demo vanishing --seconds 1 --steps 10 20 --hidden 8 --out v.svg --json >v.log"
   check "for each cell and length" test "$(grep -c '"cell":"\(rnn\|gru\|lstm\)","steps":[12]0' v.log)" = 6
   check "as SVG" grep -q '</svg>' v.svg
+  check "no picture where there is no folder" exits 2 "missing" "$unroll" plot curves --out missing/a.svg
+  check "nor on standard output" test ! -s out.log
   check "curves are drawn" "$unroll" plot curves
   check "as SVG" grep -q '</svg>' curves/curves.svg
+  mkdir -p folds && cp -r curves folds/fold-1
+  check "of folds, one by one" "$unroll" plot folds/fold-1
+  wrong "plot: folds holds the curves of folds, .* such as folds/fold-1" plot folds
   mkdir quoted && printf '%s\n' step,name,value '1,`touch ran`,5' "2,it's,4" >quoted/metrics.csv
   check "whatever they are called" "$unroll" plot quoted
   check "and no name is a command" not test -e ran
@@ -184,7 +208,6 @@ printf 'a\0b' >binary.txt
 printf 'abc' >short.txt
 head -c 100 lstm.safetensors >cut-off.safetensors
 head -c -1 lstm.safetensors >shorter.safetensors
-wrong() { check "$2: $*" exits 2 "$1" "$unroll" "${@:2}"; }
 wrong "missing.txt" train char-lm --data missing.txt --out lstm.safetensors
 wrong "empty.txt" train char-lm --data empty.txt --out lstm.safetensors
 wrong "binary" train char-lm --data binary.txt --out lstm.safetensors
@@ -200,6 +223,7 @@ wrong "dropout" train char-lm --data text.txt --dropout 1 --out lstm.safetensors
 wrong "dropout-input" train word-lm --data text.txt --dropout-input 1
 wrong "optimizer" train word-lm --data text.txt --optimizer newton
 wrong "patience" train word-lm --data text.txt --patience -1
+wrong "minutes" train char-lm --data text.txt --minutes -1
 wrong "schedule" train char-lm --data text.txt --schedule never
 wrong "tied" train word-lm --data text.txt --tied --embed 7
 wrong "missing.txt" eval lstm.safetensors --data missing.txt
@@ -207,8 +231,16 @@ wrong "binary" eval lstm.safetensors --data binary.txt
 wrong "missing/m" train char-lm "${tiny[@]}" --out missing/m.safetensors
 check "and that before it trains" not grep -q "step " out.log
 "$unroll" synthesize ner --out names.conll --count 30 >made.log 2>&1
+"$unroll" synthesize ner --out many.conll --count 3000 >made.log 2>&1
 cp text.txt text.before && cp names.conll names.before
 gzip -c text.txt | head -c -4 >cut-off.gz
+printf 'the apple\nand \377 pear\n' >latin.txt
+for command in "train char-lm" "train word-lm" "eval lstm.safetensors" "eval w.safetensors" "score lstm.safetensors"; do
+  wrong "unroll: latin.txt:2: .*invalid UTF-8" $command --data latin.txt
+done
+wrong "skip-bad has no use: a text" eval lstm.safetensors --data text.txt --skip-bad
+"$unroll" synthesize pixels --out strokes --count 30 >made.log 2>&1
+wrong "skip-bad has no use: images" train pixels --data strokes --skip-bad
 wrong "is read" train char-lm --data text.txt --out text.txt
 wrong "is read" train ner --data names.conll --out ./names.conll
 check "what is read is not written over" same text.before text.txt
@@ -236,6 +268,24 @@ wrong "said.tar/said/1_ann_0.wav: it is no sound" train speech --data said.tar
 "$unroll" synthesize music --out pieces.txt --count 20 >made.log 2>&1
 "$unroll" train music --data pieces.txt --epochs 1 --hidden 4 --out music.safetensors >made.log 2>&1
 wrong "one answer, and there are 2 inputs" run music.safetensors 1 2 --out piece.mid
+check "and one answer to lines of standard input, too" exits 2 "there are 2 inputs" bash -c "printf '1\n2\n' | '$unroll' run music.safetensors --out piece.mid"
+check "an answer that is no file" exits 2 "what a model of char-lm says is no file" "$unroll" run lstm.safetensors the --out x
+check "lines are answered, but one" exits 2 "standard input:3: music: 'sed=3' is" bash -c "printf 'seed=1 steps=2\n\nsed=3\r\nseed=2 steps=2\n' | '$unroll' run music.safetensors"
+check "an empty one by an empty one" bash -c 'test "$(wc -l <out.log)" = 3 && test -z "$(sed -n 2p out.log)"'
+check "each as soon as it comes" bash -c "coproc R { '$unroll' run music.safetensors; }; echo 1 >&\${R[1]}; read -rt 20 line <&\${R[0]} && [[ -n \$line ]]"
+wrong "music: '-x' is neither" run music.safetensors -- -x
+for command in "sample" "score --text a" "inspect --data text.txt"; do
+  wrong "music.safetensors is of the task music, and no language model; unroll eval and run take it" $command music.safetensors
+done
+for command in "eval --data text.txt" run; do
+  wrong "parity.safetensors is of the task parity, which draws its own sequences: .* inspect takes it" $command parity.safetensors
+done
+wrong "music.safetensors is of no synthetic task" train parity --resume music.safetensors
+wrong "of the task parity, and no language model; unroll inspect takes it" score --text a parity.safetensors
+printf '(%s (2 a) (%s film))\n%.0s' 3 3 1 1 3 4 0 1 >trees.txt
+"$unroll" train sentiment --data trees.txt --valid trees.txt --model tree --epochs 1 --hidden 4 --out tree.safetensors >made.log 2>&1
+check "a tree is answered" "$unroll" run tree.safetensors "(3 (2 a) (3 film))"
+wrong "this model reads trees, such as (3 (2 a)" run tree.safetensors "a lovely film"
 check "a piece is written" "$unroll" run music.safetensors 1 --out piece.mid
 for n in A AC ACG ACGT CA CAG CAGT GA GAT GATA; do printf '\377E,a,%s\n\376E,b,T%s\n' $n $n; done >labels.csv
 wrong "UTF-8" train dna --data labels.csv
@@ -246,10 +296,35 @@ check "or closed" bash -c "'$unroll' train ner --data names.conll --epochs 1 --l
 check "is no other file" not grep -q epoch closed/metrics.csv
 bash -c "'$unroll' train ner --data names.conll --epochs 2 --out piped.safetensors 2>&1 | head -n 1" >piped.log
 check "a model is kept when nobody reads" test -s piped.safetensors
+check "an application's answer that is no file" exits 2 "what a model of ner says is no file" "$unroll" run piped.safetensors Ada --out x
+interrupted first.log "$unroll" train ner --data many.conll --batch 1 --rate 1e-12
+check "an interrupt in the first epoch" test $? = 130
+check "has the loss of what was trained" awk '{ for (i = 1; i < NF; ++i) if ($i == "loss" || $i == "trained") seen[$i] = $(i + 1) }
+  END { exit !(seen["trained"] > seen["loss"] / 5) }' first.log
+check "and says that it is scored" grep -q "scored now, and Ctrl-C again ends at once" first.log
+interrupted fold.log "$unroll" train ner --data many.conll --batch 1 --folds 3
+check "an interrupt of folds" test $? = 130
+check "keeps nothing, and says so" bash -c 'grep -q "interrupted in fold 1 of 3, which has no score" fold.log && ! grep -q "kept\|split" fold.log'
+check "folds are scored" "$unroll" train ner --data names.conll --epochs 1 --hidden 4 --folds 2 --log folded
+check "with curves of their own" test -s folded/fold-1/metrics.csv -a -s folded/fold-2/metrics.csv -a ! -e folded/metrics.csv
+wrong "--folds 1 leaves nothing to train on" train ner --data names.conll --folds 1
+for option in "--out x.safetensors" "--valid names.conll" "--test names.conll" "--held-out 0.2"; do
+  wrong "${option%% *} has no use with --folds" train ner --data names.conll --folds 2 $option
+done
+wrong "letter.txt: files without a tab .* these are 3" train translate --data text.txt text.txt letter.txt
+"$unroll" synthesize speech --out whistles --count 24 >made.log 2>&1
+tar cf whistles.tar $(ls -r whistles/*)
+for data in whistles whistles.tar; do
+  "$unroll" train speech --data $data --held-out 0.5 --epochs 1 --hidden 4 --out $data.safetensors >made.log 2>&1
+done
+check "recordings are the same in a folder and in an archive" same whistles.safetensors whistles.tar.safetensors
+gzip -c whistles/3_ann_0.wav >3_ann_0.wav.gz
+check "one may be compressed" "$unroll" eval whistles.safetensors --data 3_ann_0.wav.gz
+check "files have no default" bash -c "! '$unroll' train ner --help | grep -F '=[]'"
 wrong "missing.safetensors" sample missing.safetensors
 wrong "cut-off" sample cut-off.safetensors
 wrong "shorter" score shorter.safetensors --text the
-wrong "text.txt" sample text.txt
+wrong "text.txt: is no safetensors file$" sample text.txt
 wrong "/dev/null" sample /dev/null
 wrong "vocabulary" score lstm.safetensors --text "ÄÖÜ"
 wrong "vocabulary" sample lstm.safetensors --prompt "ÄÖÜ"
@@ -266,9 +341,14 @@ wrong "task" train parity --resume copy.safetensors
 wrong "steps" train adding --steps 1 --out x.safetensors
 wrong "cell" train adding --cell gur --out x.safetensors
 wrong "folder\|missing" train adding --out missing/x.safetensors
-wrong "." train subtracting
-wrong "." sampel lstm.safetensors
-wrong "." train char-lm --dta text.txt
+wrong "unroll train: there is no 'subtracting'; there is char-lm, word-lm, " train subtracting
+wrong "unroll train: there is no 'dnaa' (is dna meant?); there is char-lm, " train dnaa
+wrong "unroll: there is no 'sampel' (is sample meant?); there is train, " sampel lstm.safetensors
+wrong "unroll train char-lm: there is no option --dta (is --data meant?)" train char-lm --dta text.txt
+wrong "there is no option --epoch (is --epochs meant?)" train char-lm --data text.txt --epoch 1
+wrong "there is no option --nonsense$" eval --nonsense=1
+wrong "unroll train: one of these is needed: char-lm, " train
+wrong "unroll plot: 'b' is one word too many" plot a b
 wrong "." ""
 vowels=measured/speech/japanese_vowels
 mkdir -p $vowels
@@ -282,6 +362,11 @@ printf '#!/bin/sh\necho "{\\"loss\\": 0.5}"\n' >says_half && chmod +x says_half
 check "without a name, all is" exits 0 "adding-lstm, held out, loss: 0.5" reproduce --program ./says_half --data measured
 check "whose data are there" grep -q "^pixels is left out: measured has no long_range/train-images" err.log
 check "where its data are missing, it says so" exits 2 "train-images" reproduce --data measured pixels
+check "and leaves it out" exits 0 "^pixels is left out: measured has no" reproduce --program ./says_half --data measured pixels adding-gru
+mkdir measured/dna && : >measured/dna/splice_train.data
+printf '#!/bin/sh\necho "$@" >asked.log\necho "{\\"loss\\": 0.5}"\n' >says_what && chmod +x says_what
+check "folds are trained" exits 0 '' reproduce --program ./says_what --data measured dna-splice
+check "without a model" not grep -q -- --out asked.log
 check "and where the folder is" exits 2 "no folder" reproduce --data nowhere pixels
 check "and when there is no such name" exits 2 "nothing named" reproduce --data measured vowel
 check "help is no error" exits 0 '' "$unroll" --help

@@ -46,9 +46,8 @@ class TaskRun {
   nlohmann::json evaluate(const TaskData& data) const {
     return last([&](Report& report) { task.evaluate(model(), data, report); });
   }
-  std::string answer(const std::string& input) const {
-    const auto said = last([&](Report& report) { task.run(model(), {input}, path("out"), report); });
-    return said.at("answer").get<std::string>();
+  std::string answer(const std::string& input, const std::string& out = "") const {
+    return task.answers_of(model(), out)(input);
   }
   std::string model() const { return path("model.safetensors"); }
 
