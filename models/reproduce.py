@@ -19,7 +19,7 @@ TRAININGS = {
     "char-lm": "char-lm --data char_lm/tinyshakespeare.txt --cell gru --epochs 10",
     "word-lm": "word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --shards 1",
     "word-lm-tied": "word-lm --data word_lm/ptb.train.txt --valid word_lm/ptb.valid.txt --hidden 400 --embed 400 --tied"
-                    " --dropout 0.4 --dropout-input 0.2 --steps 30 --epochs 20 --hold 9 --factor 0.75 --init 0.07",
+                    " --dropout 0.4 --dropout-input 0.2 --steps 30 --epochs 20 --hold 9 --factor 0.75 --init 0.07 --minutes 90",
     "pixels": "pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz",
     "speech-strings": "speech --data speech/fsdd_train.tar.gz",
     "speech-vowels": "vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test"

@@ -1,17 +1,9 @@
 #include <unroll/models/task.h>
 
 #include <unroll/layers/safetensors.h>
-#include <unroll/models/tasks/dna.h>
 #include <unroll/models/tasks/language_task.h>
-#include <unroll/models/tasks/music.h>
-#include <unroll/models/tasks/ner.h>
-#include <unroll/models/tasks/pixels.h>
-#include <unroll/models/tasks/sentiment.h>
-#include <unroll/models/tasks/speech.h>
 #include <unroll/models/tasks/synthetic_task.h>
-#include <unroll/models/tasks/translate.h>
-#include <unroll/models/tasks/video.h>
-#include <unroll/models/tasks/vowels.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -1,7 +1,6 @@
-#include <unroll/models/tasks/dna.h>
-
 #include <unroll/models/tasks/dna_data.h>
 #include <unroll/models/tasks/labels.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -54,9 +53,9 @@ struct DnaClassifier {
         head(6 * o.hidden, symbols.labels.size(), rng) {}
 
   Var<> logits(Tape<>& tape, std::span<const DnaExample* const> examples) const {
+    std::vector<Index> lengths = lengths_of(examples);
     std::vector<std::string> sequences;
-    std::vector<Index> lengths;
-    for (const DnaExample* e : examples) sequences.push_back(seen(*e, tape)), lengths.push_back(e->length());
+    for (const DnaExample* e : examples) sequences.push_back(seen(*e, tape));
     Var<> xs = relu(convolution(shares_of(tape, sequences), lengths));
     if (pool > 1) {
       xs = max_pool_over_time(xs, {.size = pool, .stride = pool}, lengths);

@@ -34,17 +34,14 @@ std::vector<std::int32_t> targets_of(std::span<const Example* const> examples) {
 /// The class of the largest of a model's logits(tape, examples) [examples, classes], for each example.
 template <class Example, class Model>
 std::vector<std::int32_t> likeliest_classes(const Model& model, std::span<const Example> examples) {
-  std::vector<std::int32_t> classes(examples.size());
-  for_batches(examples, 64, [&](Tape<>& tape, std::span<const Example* const> batch) {
+  return map_batches(examples, 64, [&](Tape<>& tape, std::span<const Example* const> batch) {
     const Var<> logits = model.logits(tape, batch);
     const View<const float> x = values(logits);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const float* const row = x.row(static_cast<Index>(i));
-      classes[static_cast<std::size_t>(batch[i] - examples.data())] =
-          static_cast<std::int32_t>(std::max_element(row, row + x.cols) - row);
-    }
+    std::vector<std::int32_t> classes;
+    for (Index i = 0; i < x.rows; ++i)
+      classes.push_back(static_cast<std::int32_t>(std::max_element(x.row(i), x.row(i) + x.cols) - x.row(i)));
+    return classes;
   });
-  return classes;
 }
 
 /// These beside what is true.

@@ -1,5 +1,3 @@
-#include <unroll/models/tasks/music.h>
-
 #include <algorithm>
 
 #include <unroll/models/data/midi.h>
@@ -7,6 +5,7 @@
 #include <unroll/models/tasks/music_data.h>
 #include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -67,16 +66,13 @@ struct MusicModel {
   }
 
   /// Of every step [time, batch, notes], whose notes are put to `labels`; while training pieces are transposed.
-  Var<> logits(Tape<>& tape, std::span<const Piece* const> pieces, std::vector<Index>& lengths,
-               std::vector<std::uint8_t>& labels) const {
-    Index longest = 0;
-    for (const Piece* p : pieces) lengths.push_back(p->length()), longest = std::max(longest, p->length());
-    const auto batch = static_cast<Index>(pieces.size());
+  Var<> logits(Tape<>& tape, std::span<const Piece* const> pieces, std::vector<std::uint8_t>& labels) const {
+    const Index longest = std::ranges::max(lengths_of(pieces)), batch = static_cast<Index>(pieces.size());
     Tensor<float> x = make_tensor<float>({longest, batch, inputs}, 0.0F);
     labels.assign(static_cast<std::size_t>(longest * batch * notes), 0);
     for (Index b = 0; b < batch; ++b) {
       const Piece& piece = *pieces[static_cast<std::size_t>(b)];
-      const int shift = tape.training() ? draw_shift(piece, tape.rng()) : 0;
+      const int shift = tape.training() ? piece.draw_shift(transpose, tape.rng()) : 0;
       x(0, b, notes) = 1;
       for (Index t = 0; t < piece.length(); ++t)
         for (const int note : piece.steps[static_cast<std::size_t>(t)]) {
@@ -85,14 +81,13 @@ struct MusicModel {
           if (t + 1 < piece.length()) x(t + 1, b, k) = 1;
         }
     }
-    const Var<> hs = rnn(dropout(tape.constant(x), dropout_rate / 2), lengths);
+    const Var<> hs = rnn(dropout(tape.constant(x), dropout_rate / 2), lengths_of(pieces));
     return head(dropout(hs, dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Piece* const> pieces) const {
-    std::vector<Index> lengths;
     std::vector<std::uint8_t> labels;
-    const Var<> x = logits(tape, pieces, lengths, labels);
-    return multi_label_cross_entropy(x, labels, lengths);
+    const Var<> x = logits(tape, pieces, labels);
+    return multi_label_cross_entropy(x, labels, lengths_of(pieces));
   }
 
   /// `steps` chords after those given. Each note is drawn with the probability sigmoid(logit / temperature).
@@ -118,18 +113,6 @@ struct MusicModel {
     return piece;
   }
   static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
-
- private:
-  /// Uniform among the intervals by which the piece stays on the piano.
-  int draw_shift(const Piece& piece, Rng& rng) const {
-    int low = highest_note, high = lowest_note;
-    for (const Chord& chord : piece.steps)
-      for (const int note : chord) low = std::min(low, note), high = std::max(high, note);
-    if (low > high) return 0;
-    const Index down = std::min<Index>(transpose, low - lowest_note),
-                up = std::min<Index>(transpose, highest_note - high);
-    return static_cast<int>(rng.below(down + up + 1) - down);
-  }
 };
 
 struct Music {
@@ -165,9 +148,9 @@ struct Music {
     Likelihood first, later;
     double hits = 0, others = 0;
     for_batches(pieces, 32, [&](Tape<>& tape, std::span<const Piece* const> batch) {
-      std::vector<Index> lengths;
+      const std::vector<Index> lengths = lengths_of(batch);
       std::vector<std::uint8_t> labels;
-      const Var<> logits = model.logits(tape, batch, lengths, labels);
+      const Var<> logits = model.logits(tape, batch, labels);
       const Var<> nats = multi_label_cross_entropy(logits, labels, lengths, {.reduction = Reduction::none});
       const auto rows = static_cast<Index>(batch.size());
       for (Index b = 0; b < rows; ++b)

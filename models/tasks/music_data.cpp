@@ -1,5 +1,6 @@
 #include <unroll/models/tasks/music_data.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 
@@ -19,6 +20,15 @@ std::string printable(std::string_view text) {
 }
 
 }  // namespace
+
+int Piece::draw_shift(Index most, Rng& rng) const {
+  int low = highest_note, high = lowest_note;
+  for (const Chord& chord : steps)
+    for (const int note : chord) low = std::min(low, note), high = std::max(high, note);
+  if (low > high) return 0;
+  const Index down = std::min<Index>(most, low - lowest_note), up = std::min<Index>(most, highest_note - high);
+  return static_cast<int>(rng.below(down + up + 1) - down);
+}
 
 std::vector<Piece> read_pieces(const std::vector<std::string>& files, BadLines& bad) {
   std::vector<Piece> pieces;

@@ -9,6 +9,8 @@ namespace unroll::inline UNROLL_ISA {
 struct Piece {
   std::vector<Chord> steps;
   Index length() const { return static_cast<Index>(steps.size()); }
+  /// An interval of at most `most` semitones, uniform among those by which the piece stays on the piano.
+  int draw_shift(Index most, Rng& rng) const;
 };
 
 /// A piece of each line of files: chords as parse_chord reads them, parted by spaces. Reported to `bad`: lines with

@@ -1,11 +1,10 @@
-#include <unroll/models/tasks/ner.h>
-
 #include <fmt/ranges.h>
 
 #include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/entities.h>
 #include <unroll/models/tasks/ner_data.h>
 #include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -50,10 +49,9 @@ struct NerModel {
         head(2 * o.hidden, symbols.tags.size(), rng),
         crf(symbols.tags.size(), rng, bioes_constraint(symbols.tags.names())) {}
 
-  Var<> emissions(Tape<>& tape, std::span<const Sentence* const> sentences, std::vector<Index>& lengths) const {
+  Var<> emissions(Tape<>& tape, std::span<const Sentence* const> sentences) const {
     std::vector<Ids> word_ids, shape_ids;
     for (const Sentence* s : sentences) {
-      lengths.push_back(s->length());
       word_ids.push_back(s->words);
       shape_ids.push_back(s->shapes);
       if (tape.training())
@@ -62,15 +60,13 @@ struct NerModel {
     }
     const Var<> xs = concat(words(tape, Tokens::batch(word_ids)), shapes(tape, Tokens::batch(shape_ids)),
                             spellings(tape, sentences));
-    const Var<> hs = rnn(dropout(xs, dropout_rate), lengths);
+    const Var<> hs = rnn(dropout(xs, dropout_rate), lengths_of(sentences));
     return head(dropout(hs, dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Sentence* const> sentences) const {
-    std::vector<Index> lengths;
-    const Var<> scores = emissions(tape, sentences, lengths);
     std::vector<Ids> targets;
     for (const Sentence* s : sentences) targets.push_back(s->targets);
-    return crf.loss(scores, Tokens::batch(targets), lengths);
+    return crf.loss(emissions(tape, sentences), Tokens::batch(targets), lengths_of(sentences));
   }
   static void fields(auto& m, auto&& f) {
     f("words", m.words), f("characters", m.characters), f("shapes", m.shapes), f("spelling", m.spelling);
@@ -83,8 +79,7 @@ struct NerModel {
   Var<> spellings(Tape<>& tape, std::span<const Sentence* const> sentences) const {
     std::map<Ids, Index> places;
     std::vector<Ids> spelt;
-    Index longest = 0;
-    for (const Sentence* s : sentences) longest = std::max(longest, s->length());
+    const Index longest = std::ranges::max(lengths_of(sentences));
     const auto batch = static_cast<Index>(sentences.size());
     std::vector<Index> rows(static_cast<std::size_t>(longest * batch), -1);
     for (std::size_t b = 0; b < sentences.size(); ++b)
@@ -120,18 +115,15 @@ struct Ner {
   /// The tags of each sentence in BIO.
   static std::vector<std::vector<std::string>> predict(const Model& model, const Symbols& symbols,
                                                        std::span<const Sentence> sentences) {
-    std::vector<std::vector<std::string>> tags(sentences.size());
-    for_batches(sentences, 64, [&](Tape<>& tape, std::span<const Sentence* const> batch) {
-      std::vector<Index> lengths;
-      const Var<> scores = model.emissions(tape, batch, lengths);
-      const auto paths = model.crf.viterbi(scores, lengths);
-      for (std::size_t b = 0; b < batch.size(); ++b) {
+    return map_batches(sentences, 64, [&](Tape<>& tape, std::span<const Sentence* const> batch) {
+      std::vector<std::vector<std::string>> tags;
+      for (const auto& path : model.crf.viterbi(model.emissions(tape, batch), lengths_of(batch))) {
         std::vector<std::string> names;
-        for (const std::int32_t id : paths[b].labels) names.push_back(symbols.tags.name(id));
-        tags[static_cast<std::size_t>(batch[b] - sentences.data())] = to_bio(names);
+        for (const std::int32_t id : path.labels) names.push_back(symbols.tags.name(id));
+        tags.push_back(to_bio(names));
       }
+      return tags;
     });
-    return tags;
   }
   static Validation evaluate(const Model& model, const Symbols& symbols, std::span<const Sentence> sentences) {
     const auto tags = predict(model, symbols, sentences);

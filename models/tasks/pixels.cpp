@@ -1,11 +1,10 @@
-#include <unroll/models/tasks/pixels.h>
-
 #include <fmt/ranges.h>
 
 #include <optional>
 
 #include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/pixels_data.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -55,13 +54,12 @@ struct PixelsModel {
         columns(s.columns),
         width(o.order == "rows" ? s.columns : 1),
         order(order_of(o.order, s.rows * s.columns)),
-        one_way(o.bidirectional
-                    ? std::nullopt
-                    : std::optional<OneWay>(std::in_place, width, o.hidden, o.layers, rng, o.dropout, o.cell)),
-        both_ways(o.bidirectional
-                      ? std::optional<BothWays>(std::in_place, width, o.hidden, o.layers, rng, o.dropout, o.cell)
-                      : std::nullopt),
-        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {}
+        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {
+    if (o.bidirectional)
+      both_ways.emplace(width, o.hidden, o.layers, rng, o.dropout, o.cell);
+    else
+      one_way.emplace(width, o.hidden, o.layers, rng, o.dropout, o.cell);
+  }
 
   Var<> logits(Tape<>& tape, std::span<const Image* const> images) const {
     const Var<> xs = features(tape, images);

@@ -1,7 +1,6 @@
-#include <unroll/models/tasks/sentiment.h>
-
 #include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/sentiment_data.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -34,12 +33,6 @@ struct SentimentOptions {
 };
 
 using Opinions = std::span<const Opinion* const>;
-
-/// Some words in a row, and what they mean.
-struct Passage {
-  std::span<const std::int32_t> ids;
-  std::int32_t label;
-};
 
 /// Bidirectional layers; attention, whose query is the maximum over time, beside that maximum.
 struct SequenceEncoder {
@@ -81,32 +74,18 @@ struct SentimentModel {
 
   /// The logarithms of the labels' probabilities, or what differs from them by the same for all.
   Var<> logits(Tape<>& tape, Opinions opinions) const {
-    const Var<> y = tree ? scores_of_nodes(tape, opinions).roots : scores(tape, whole(opinions));
+    const Var<> y = tree ? scores(tape, trees_of(opinions)).roots : scores(tape, whole_passages(opinions));
     return ordinal ? as_var(log(ordinal->probabilities(reshape(y, {y.shape()[0]})))) : y;
   }
   Var<> loss(Tape<>& tape, Opinions opinions) const {
-    std::vector<std::int32_t> labels;
     if (tree) {  // whole sentences count as much as all their parts
-      std::vector<std::int32_t> whole;
-      for (const Opinion* o : opinions) {
-        whole.push_back(o->label);
-        for (const Phrase& phrase : o->phrases) labels.push_back(phrase.label);
-      }
-      const TreeScores y = scores_of_nodes(tape, opinions);
-      return loss(y.nodes, labels) + loss(y.roots, whole);
+      const OpinionTrees trees = trees_of(opinions);
+      const TreeScores y = scores(tape, trees);
+      return loss(y.nodes, trees.labels) + loss(y.roots, labels_of(whole_passages(opinions)));
     }
-    std::vector<Passage> passages = whole(opinions);
-    for (const Opinion* o : opinions)
-      for (Index k = 0; k < (o->phrases.empty() ? 0 : phrases); ++k) {
-        const Phrase& phrase =
-            o->phrases[static_cast<std::size_t>(tape.rng().below(static_cast<Index>(o->phrases.size())))];
-        if (phrase.label < 0) continue;
-        passages.push_back({std::span(o->ids).subspan(static_cast<std::size_t>(phrase.first),
-                                                      static_cast<std::size_t>(phrase.last - phrase.first)),
-                            phrase.label});
-      }
-    for (const Passage& passage : passages) labels.push_back(passage.label);
-    return loss(scores(tape, passages), labels);
+    std::vector<Passage> passages = whole_passages(opinions);
+    for (const Opinion* o : opinions) draw_passages(*o, phrases, tape.rng(), passages);
+    return loss(scores(tape, passages), labels_of(passages));
   }
   static void fields(auto& m, auto&& f) {
     f("embed", m.embed), f("sequence", m.sequence), f("tree", m.tree), f("head", m.head), f("ordinal", m.ordinal);
@@ -117,12 +96,12 @@ struct SentimentModel {
     Var<> nodes, roots;
   };
 
-  static std::vector<Passage> whole(Opinions opinions) {
-    std::vector<Passage> passages;
-    for (const Opinion* o : opinions) passages.push_back({o->ids, o->label});
-    return passages;
+  static std::vector<std::int32_t> labels_of(const std::vector<Passage>& passages) {
+    std::vector<std::int32_t> labels;
+    for (const Passage& passage : passages) labels.push_back(passage.label);
+    return labels;
   }
-  Var<> loss(Var<> y, std::vector<std::int32_t>& labels) const {
+  Var<> loss(Var<> y, std::vector<std::int32_t> labels) const {
     if (!ordinal) return cross_entropy(y, labels);
     for (std::int32_t& label : labels) label = label < 0 ? -1 : label + 1;
     return ordinal->loss(reshape(y, {y.shape()[0]}), labels);
@@ -140,18 +119,11 @@ struct SentimentModel {
     const Var<> xs = dropout(embed(tape, tokens), dropout_rate);
     return head(dropout((*sequence)(xs, tokens.lengths), dropout_rate));
   }
-  TreeScores scores_of_nodes(Tape<>& tape, Opinions opinions) const {
-    std::vector<Index> parents;
-    std::vector<std::int32_t> ids;  // words at the leaves, nothing inside
-    for (const Opinion* o : opinions) {
-      const auto root = static_cast<Index>(parents.size());
-      for (const Phrase& phrase : o->phrases) {
-        parents.push_back(phrase.parent < 0 ? -1 : root + phrase.parent);
-        ids.push_back(phrase.leaf ? seen(tape, o->ids[static_cast<std::size_t>(phrase.first)]) : -1);
-      }
-    }
+  TreeScores scores(Tape<>& tape, const OpinionTrees& trees) const {
+    std::vector<std::int32_t> ids;
+    for (const std::int32_t id : trees.words) ids.push_back(id < 0 ? id : seen(tape, id));
     const Var<> xs = dropout(embed(tape, ids, {static_cast<Index>(ids.size())}), dropout_rate);
-    const auto states = (*tree)(xs, Forest(parents));
+    const auto states = (*tree)(xs, Forest(trees.parents));
     return {head(dropout(states.nodes.h, dropout_rate)), head(dropout(states.roots.h, dropout_rate))};
   }
 };
@@ -166,21 +138,12 @@ struct Sentiment {
                                   "reviews as CSV with a header (the columns are options), or labelled trees in "
                                   "brackets, one on each line: (3 (2 a) (4 (3 lovely) (2 film)))";
 
-  static std::string target_of(const std::string& file, const Options& o) {
-    const bool trees = holds_trees(file);
-    const std::string target = o.target != "auto" ? o.target : trees ? "sentiment5" : "stars";
-    sentiment_labels(target);
-    require<ValueError>(trees == target.starts_with("sentiment"), "{} holds {}, which do not say '{}'", file,
-                        trees ? "trees" : "reviews", target);
+  static std::vector<Opinion> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     require<ValueError>(o.model == "sequence" || o.model == "tree", "train: --model {} is not sequence or tree",
                         o.model);
-    require<ValueError>(trees || o.model == "sequence", "{} holds no trees", file);
-    return target;
-  }
-  static std::vector<Opinion> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     std::vector<Opinion> all;
     for (const std::string& file : files) {
-      const std::string target = target_of(file, o);
+      const std::string target = sentiment_target(file, o.target, o.model == "tree");
       const auto opinions =
           target.starts_with("sentiment")
               ? read_opinion_trees(file, target, bad)

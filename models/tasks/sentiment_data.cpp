@@ -172,11 +172,46 @@ std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_vie
   return opinions;
 }
 
-bool holds_trees(const std::string& file) {
+std::string sentiment_target(const std::string& file, const std::string& wanted, bool must_hold_trees) {
   const std::string content = read_file(file);
   const std::string_view text = without_byte_order_mark(content);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return first != text.npos && text[first] == '(';
+  const bool trees = first != text.npos && text[first] == '(';
+  const std::string target = wanted != "auto" ? wanted : trees ? "sentiment5" : "stars";
+  sentiment_labels(target);
+  require<ValueError>(trees == target.starts_with("sentiment"), "{} holds {}, which do not say '{}'", file,
+                      trees ? "trees" : "reviews", target);
+  require<ValueError>(trees || !must_hold_trees, "{} holds no trees", file);
+  return target;
+}
+
+std::vector<Passage> whole_passages(std::span<const Opinion* const> opinions) {
+  std::vector<Passage> passages;
+  for (const Opinion* o : opinions) passages.push_back({o->ids, o->label});
+  return passages;
+}
+
+void draw_passages(const Opinion& opinion, Index count, Rng& rng, std::vector<Passage>& to) {
+  const auto& phrases = opinion.phrases;
+  for (Index k = 0; k < (phrases.empty() ? 0 : count); ++k) {
+    const Phrase& phrase = phrases[static_cast<std::size_t>(rng.below(static_cast<Index>(phrases.size())))];
+    if (phrase.label < 0) continue;
+    const auto first = opinion.ids.begin() + phrase.first;
+    to.push_back({{first, first + (phrase.last - phrase.first)}, phrase.label});
+  }
+}
+
+OpinionTrees trees_of(std::span<const Opinion* const> opinions) {
+  OpinionTrees trees;
+  for (const Opinion* o : opinions) {
+    const auto root = static_cast<Index>(trees.parents.size());
+    for (const Phrase& phrase : o->phrases) {
+      trees.parents.push_back(phrase.parent < 0 ? -1 : root + phrase.parent);
+      trees.words.push_back(phrase.leaf ? o->ids[static_cast<std::size_t>(phrase.first)] : -1);
+      trees.labels.push_back(phrase.label);
+    }
+  }
+  return trees;
 }
 
 namespace {

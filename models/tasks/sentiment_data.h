@@ -52,6 +52,23 @@ struct SentimentSymbols {
   static SentimentSymbols from_json(const nlohmann::json& json);
 };
 
+/// Some words in a row, and what they mean.
+struct Passage {
+  std::span<const std::int32_t> ids;
+  std::int32_t label;
+};
+/// Each opinion as a whole.
+std::vector<Passage> whole_passages(std::span<const Opinion* const> opinions);
+/// Adds `count` phrases of an opinion that are drawn anew, but for those without a label; none where there is no tree.
+void draw_passages(const Opinion& opinion, Index count, Rng& rng, std::vector<Passage>& to);
+
+/// The trees of opinions as one forest, each node before its parts.
+struct OpinionTrees {
+  std::vector<Index> parents;               // -1: a root
+  std::vector<std::int32_t> words, labels;  // -1: none
+};
+OpinionTrees trees_of(std::span<const Opinion* const> opinions);
+
 /// The columns of a table of reviews.
 struct ReviewColumns {
   std::string text;   // names separated by commas: their texts one after the other
@@ -69,8 +86,9 @@ std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& 
 std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_view target, BadLines& bad);
 /// A tree, whatever its labels. Throws ValueError for what is none of at most two branches each.
 Opinion parse_opinion_tree(std::string_view line);
-/// Whether a file begins with a bracket.
-bool holds_trees(const std::string& file);
+/// The target of a file, where `wanted` may be auto: sentiment5 of trees, stars of reviews. Throws ValueError where the
+/// file does not say the one that is wanted, or holds no trees but must.
+std::string sentiment_target(const std::string& file, const std::string& wanted, bool must_hold_trees);
 
 /// Writes made-up opinions: reviews if the name ends in .csv, else trees. Words have labels 0 .. 4, `not` turns that of
 /// the next one round, and what is said once is said of the whole.

@@ -1,8 +1,7 @@
-#include <unroll/models/tasks/speech.h>
-
 #include <unroll/models/metrics/transcripts.h>
 #include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/speech_data.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -29,13 +28,6 @@ struct SpeechOptions {
 };
 
 constexpr Index stride = 2;  // frames to a step of the recurrent layers
-
-/// The least frames of which a text can be read: a step for each label, and a blank between equal ones.
-Index least_frames(const std::string& text) {
-  auto steps = static_cast<Index>(text.size());
-  for (std::size_t i = 1; i < text.size(); ++i) steps += text[i] == text[i - 1] ? 1 : 0;
-  return stride * steps;
-}
 
 /// Label 0 is the blank.
 struct SpeechModel {
@@ -80,7 +72,7 @@ struct SpeechModel {
     std::vector<double> paces;
     for (const Utterance* u : utterances) {
       const auto frames = static_cast<double>(u->length());
-      lengths.push_back(std::max(least_frames(u->text), static_cast<Index>(std::lround(frames * factor()))));
+      lengths.push_back(std::max(stride * u->least_steps(), static_cast<Index>(std::lround(frames * factor()))));
       paces.push_back(frames / static_cast<double>(lengths.back()));
     }
     const Index longest = *std::max_element(lengths.begin(), lengths.end());
@@ -93,22 +85,10 @@ struct SpeechModel {
         for (Index k = 0; k < bands; ++k) {
           const bool hidden = tape.training() && ((k >= band && k < band + wide) || (t >= frame && t < frame + time));
           const double at = static_cast<double>(t) * paces[b], where = static_cast<double>(k) * pitch;
-          x(t, static_cast<Index>(b), k) = hidden ? 0 : between(*utterances[b], at, where);
+          x(t, static_cast<Index>(b), k) = hidden ? 0 : utterances[b]->at(at, where);
         }
     }
     return tape.constant(x);
-  }
-  /// The value at frame `t` and band `k`, linear between the nearest.
-  static float between(const Utterance& u, double t, double k) {
-    const auto line = [&](Index frame) {
-      const float* const row = u.features.data() + std::min(frame, u.length() - 1) * bands;
-      const Index low = std::min(static_cast<Index>(k), bands - 1);
-      const auto share = static_cast<float>(k - std::floor(k));
-      return row[low] + share * (row[std::min(low + 1, bands - 1)] - row[low]);
-    };
-    const float first = line(static_cast<Index>(t));
-    const auto share = static_cast<float>(t - std::floor(t));
-    return share == 0 ? first : first + share * (line(static_cast<Index>(t) + 1) - first);
   }
 };
 
@@ -178,15 +158,15 @@ struct Speech {
  private:
   static std::vector<std::string> transcripts(const Model& model, const Symbols& symbols,
                                               std::span<const Utterance> utterances) {
-    std::vector<std::string> texts(utterances.size());
-    for_batches(utterances, 32, [&](Tape<>& tape, std::span<const Utterance* const> batch) {
+    return map_batches(utterances, 32, [&](Tape<>& tape, std::span<const Utterance* const> batch) {
       const SpeechModel::Heard heard = model.hear(tape, batch);
-      const auto found = ctc_beam_search(heard.logits, heard.lengths, {.width = 8});
-      for (std::size_t b = 0; b < batch.size(); ++b)
-        for (const std::int32_t label : found[b][0].labels)
-          texts[static_cast<std::size_t>(batch[b] - utterances.data())] += symbols.labels.name(label - 1);
+      std::vector<std::string> texts;
+      for (const auto& found : ctc_beam_search(heard.logits, heard.lengths, {.width = 8})) {
+        texts.emplace_back();
+        for (const std::int32_t label : found[0].labels) texts.back() += symbols.labels.name(label - 1);
+      }
+      return texts;
     });
-    return texts;
   }
 };
 

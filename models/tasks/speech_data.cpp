@@ -1,5 +1,6 @@
 #include <unroll/models/tasks/speech_data.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
@@ -51,6 +52,24 @@ void add_utterances(std::vector<Recording>& recordings, const JoinOptions& o, Rn
 }
 
 }  // namespace
+
+float Utterance::at(double t, double k) const {
+  const auto line = [&](Index frame) {
+    const float* const row = features.data() + std::min(frame, length() - 1) * bands;
+    const Index low = std::min(static_cast<Index>(k), bands - 1);
+    const auto share = static_cast<float>(k - std::floor(k));
+    return row[low] + share * (row[std::min(low + 1, bands - 1)] - row[low]);
+  };
+  const float first = line(static_cast<Index>(t));
+  const auto share = static_cast<float>(t - std::floor(t));
+  return share == 0 ? first : first + share * (line(static_cast<Index>(t) + 1) - first);
+}
+
+Index Utterance::least_steps() const {
+  auto steps = static_cast<Index>(text.size());
+  for (std::size_t i = 1; i < text.size(); ++i) steps += text[i] == text[i - 1] ? 1 : 0;
+  return steps;
+}
 
 std::vector<Utterance> read_utterances(const std::vector<std::string>& files, double seconds_per_label,
                                        const JoinOptions& options, Rng& rng, BadLines& bad) {

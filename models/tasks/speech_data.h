@@ -14,6 +14,10 @@ struct Utterance {
   std::vector<float> features;  // [frames, bands]
   std::vector<std::int32_t> target;
   Index length() const { return static_cast<Index>(features.size()) / bands; }
+  /// The value at frame `t` and band `k`, linear between the nearest; beyond the last, that of the last.
+  float at(double t, double k) const;
+  /// The least steps in which the text can be read: one for each label, and a blank between equal ones.
+  Index least_steps() const;
 };
 
 struct JoinOptions {

@@ -27,6 +27,26 @@ void for_batches(std::span<const Example> examples, Index batch, F f) {
   }
 }
 
+/// What f(tape, some examples) returns for each of them, in the order of all; called as by for_batches.
+template <class Example, class F>
+auto map_batches(std::span<const Example> examples, Index batch, F f) {
+  std::decay_t<std::invoke_result_t<F, Tape<>&, std::span<const Example* const>>> results(examples.size());
+  for_batches(examples, batch, [&](Tape<>& tape, std::span<const Example* const> some) {
+    auto found = f(tape, some);
+    for (std::size_t i = 0; i < some.size(); ++i)
+      results[static_cast<std::size_t>(some[i] - examples.data())] = std::move(found[i]);
+  });
+  return results;
+}
+
+/// How many steps each example has.
+template <class Example>
+std::vector<Index> lengths_of(std::span<const Example* const> examples) {
+  std::vector<Index> lengths;
+  for (const Example* e : examples) lengths.push_back(e->length());
+  return lengths;
+}
+
 /// Encodes examples of a task. Throws FileError with the place of one that the symbols are not of.
 template <class D>
 void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols) {

@@ -1,5 +1,3 @@
-#include <unroll/models/tasks/translate.h>
-
 #include <unroll/layers/attention/additive_attention.h>
 #include <unroll/layers/attention_decoder.h>
 #include <unroll/layers/bridge.h>
@@ -9,6 +7,7 @@
 #include <unroll/models/data/parallel_text.h>
 #include <unroll/models/metrics/translation.h>
 #include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/translate_data.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -97,13 +96,10 @@ struct TranslateModel {
       return DecoderOutput(target.logits(next.output), next.state, next.weights);
     };
     const std::vector<std::int32_t> first(batch.size(), Subwords::end);
+    const BeamOptions options{
+        .width = width, .steps = 2 * source.memory.time() + 10, .end = Subwords::end, .length_penalty = length_penalty};
     std::vector<Hypothesis> best;
-    for (auto& found : beam_search(tape, source.state, first, step,
-                                   {.width = width,
-                                   .steps = 2 * source.memory.time() + 10,
-                                   .end = Subwords::end,
-                                   .length_penalty = length_penalty},
-                                   memory))
+    for (auto& found : beam_search(tape, source.state, first, step, options, memory))
       best.push_back(std::move(found.at(0)));
     return best;
   }
@@ -127,13 +123,12 @@ std::string text_of(const Hypothesis& hypothesis, const TranslatedSentence& sent
 
 std::vector<std::string> translations(const TranslateModel& model, const TranslateSymbols& symbols,
                                       std::span<const TranslatedSentence> sentences, Index beam) {
-  std::vector<std::string> texts(sentences.size());
-  for_batches(sentences, 64, [&](Tape<>& tape, Batch batch) {
+  return map_batches(sentences, 64, [&](Tape<>& tape, Batch batch) {
     const std::vector<Hypothesis> found = model.translate(tape, batch, beam);
-    for (std::size_t i = 0; i < batch.size(); ++i)
-      texts[static_cast<std::size_t>(batch[i] - sentences.data())] = text_of(found[i], *batch[i], symbols.target);
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < batch.size(); ++i) texts.push_back(text_of(found[i], *batch[i], symbols.target));
+    return texts;
   });
-  return texts;
 }
 
 struct Translate {

@@ -1,6 +1,5 @@
-#include <unroll/models/tasks/video.h>
-
 #include <unroll/models/tasks/labels.h>
+#include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/video_data.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -34,9 +33,8 @@ struct VideoModel {
         head(4 * o.hidden, symbols.labels.size(), rng) {}
 
   Var<> logits(Tape<>& tape, std::span<const Clip* const> clips) const {
-    std::vector<Index> lengths;
-    const Var<> xs = features(tape, clips, lengths);
-    const Var<> hs = rnn(dropout(xs, dropout_rate / 2), lengths);
+    const std::vector<Index> lengths = lengths_of(clips);
+    const Var<> hs = rnn(dropout(features(tape, clips, lengths), dropout_rate / 2), lengths);
     return head(dropout(concat(mean_over_time(hs, lengths), max_over_time(hs, lengths)), dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Clip* const> clips) const {
@@ -47,11 +45,9 @@ struct VideoModel {
  private:
   /// [time, batch, positions and ten times the velocities]. While training clips are mirrored, scaled and jittered at
   /// random: an activity stays what it is.
-  Var<> features(Tape<>& tape, std::span<const Clip* const> clips, std::vector<Index>& lengths) const {
-    Index longest = 0;
-    for (const Clip* clip : clips) lengths.push_back(clip->length()), longest = std::max(longest, clip->length());
+  Var<> features(Tape<>& tape, std::span<const Clip* const> clips, std::span<const Index> lengths) const {
     const auto batch = static_cast<Index>(clips.size());
-    Tensor<float> x = make_tensor<float>({longest, batch, 2 * coordinates}, 0.0F);
+    Tensor<float> x = make_tensor<float>({std::ranges::max(lengths), batch, 2 * coordinates}, 0.0F);
     Rng& rng = tape.rng();
     for (Index b = 0; b < batch; ++b) {
       const std::vector<float>& poses = clips[static_cast<std::size_t>(b)]->poses;

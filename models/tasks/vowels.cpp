@@ -1,6 +1,5 @@
-#include <unroll/models/tasks/vowels.h>
-
 #include <unroll/models/tasks/labels.h>
+#include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/vowels_data.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -38,10 +37,9 @@ struct VowelsModel {
         head(4 * o.hidden, symbols.labels.size(), rng) {}
 
   Var<> logits(Tape<>& tape, std::span<const Vowel* const> vowels) const {
-    std::vector<Index> lengths;
-    for (const Vowel* v : vowels) lengths.push_back(v->length());
-    const Index longest = *std::max_element(lengths.begin(), lengths.end());
-    Tensor<float> x = make_tensor<float>({longest, static_cast<Index>(vowels.size()), coefficients}, 0.0F);
+    const std::vector<Index> lengths = lengths_of(vowels);
+    const auto batch = static_cast<Index>(vowels.size());
+    Tensor<float> x = make_tensor<float>({std::ranges::max(lengths), batch, coefficients}, 0.0F);
     Rng& rng = tape.rng();
     for (std::size_t b = 0; b < vowels.size(); ++b)
       for (std::size_t i = 0; i < vowels[b]->cepstra.size(); ++i) {

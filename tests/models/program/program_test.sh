@@ -369,6 +369,13 @@ check "folds are trained" exits 0 '' reproduce --program ./says_what --data meas
 check "without a model" not grep -q -- --out asked.log
 check "and where the folder is" exits 2 "no folder" reproduce --data nowhere pixels
 check "and when there is no such name" exits 2 "nothing named" reproduce --data measured vowel
+check "and its commands are those of models/README.md" python3 -B - "$source_dir/models" <<'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+import reproduce
+text = open(sys.argv[1] + "/README.md", encoding="utf-8").read()
+sys.exit(any(f"\n{command}\n" not in text for command in reproduce.TRAININGS.values()))
+END
 check "help is no error" exits 0 '' "$unroll" --help
 check "nor is the version" exits 0 '' "$unroll" --version
 check "what was there is untouched by all that" same lstm.safetensors before.safetensors

@@ -1,4 +1,4 @@
-#include <unroll/models/tasks/dna.h>
+#include <unroll/models/tasks/tasks.h>
 
 #include <doctest/doctest.h>
 
