@@ -68,10 +68,12 @@ void encode_all(std::vector<typename D::Example>& examples, const typename D::Sy
 /// - `learn(examples, options)`, the symbols; `encode(example, symbols)`, which puts ids for them, once, and throws
 ///   ValueError or IndexError for an example that the symbols are not of;
 /// - `evaluate(model, symbols, examples)`, a Validation;
-/// - `answer(model, symbols, input)`, with a file to write as one more where the answer is one, and `synthesize(path,
-/// count, rng)`. It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`:
-/// whether they follow each other in time, so that the last are held out, not some drawn at random; and
-/// `hold_out(examples, options)`, which takes out what to validate on: when it takes none, a share is held out as ever.
+/// - `answer(model, symbols, input)`, with a file to write as one more where the answer is one;
+/// - `synthesize(path, count, rng)`.
+///
+/// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
+/// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
+/// which takes out what to validate on: when it takes none, a share is held out as ever.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
