@@ -22,6 +22,7 @@ TRAININGS = {
                     " --dropout 0.4 --dropout-input 0.2 --steps 30 --epochs 20 --hold 9 --factor 0.75 --init 0.07 --minutes 90",
     "pixels": "pixels --data long_range/train-images-idx3-ubyte.gz long_range/train-labels-idx1-ubyte.gz",
     "speech-strings": "speech --data speech/fsdd_train.tar.gz",
+    "speech-speaker": "speech --data speech/fsdd_train.tar.gz --speaker theo",
     "speech-vowels": "vowels --data speech/japanese_vowels/ae.train --test speech/japanese_vowels/ae.test"
                      " --blocks 31,35,88,44,29,24,40,50,29",  # archive.ics.uci.edu/dataset/128 says so of the test
     "music": "music --data music/jsb_chorales_train.txt --valid music/jsb_chorales_valid.txt"
