@@ -308,8 +308,9 @@ def main():
     parser.add_argument("--program", help="the benchmark program")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="one shape, again for more; without it, all")
     parser.add_argument("--peers", default="torch,jax:1",
-                        help="of torch, torch-sparse (rows of the embedding alone are updated), torch.compile, jax:UNROLL (scan's option), each-row (unroll without sharing the"
-                             " products of recurring symbols)")
+                        help="of torch, torch-sparse (rows of the embedding alone are updated), torch.compile,"
+                             " jax:UNROLL (scan's option), each-row (unroll without sharing the products of recurring"
+                             " symbols)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each peer in each round")
     parser.add_argument("--core", type=int, default=0)

@@ -131,8 +131,9 @@ def main():
         for seed in range(1, o.seeds + 1):
             print(f"== {name}, seed {seed}: unroll train {TRAININGS[name]}", file=sys.stderr, flush=True)
             runs.append(train(o.program, o.data, name, seed, folder))
-        lines += summary(name, runs)
-        print("\n".join(summary(name, runs)), file=sys.stderr, flush=True)
+        said = summary(name, runs)
+        print("\n".join(said), file=sys.stderr, flush=True)
+        lines += said
     if len(there) > 1:
         print("\n".join(["==", *lines]), file=sys.stderr)
 

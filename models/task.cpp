@@ -28,12 +28,12 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
 
 Task& task_of(const std::string& model_file) {
   const auto about = Safetensors::read(model_file).metadata;
-  if (is_synthetic(model_file))
+  const auto name = about.find("task");
+  if (name == about.end() && is_synthetic(model_file))
     throw FileError(
         fmt::format("{} is of the task {}, which draws its own sequences: there is nothing to evaluate it on "
                     "and no input to answer; unroll inspect takes it",
                     model_file, synthetic_training_of(model_file).task));
-  const auto name = about.find("task");
   require<FileError>(name != about.end(), "{} does not say of which task it is", model_file);
   for (const auto& task : tasks())
     if (task->name() == name->second) return *task;

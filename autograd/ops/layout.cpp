@@ -227,14 +227,19 @@ Var<T> reverse(Var<T> x, int axis) {
 
 namespace {
 
-template <Real T>
-Var<T> join(std::span<const Var<T>> parts, const Shape& shape, Index outer) {
-  Tape<T>& tape = parts[0].tape();
-  const Concat<T> rule{tape.keep(parts), outer};
-  const Var<T> y = tape.append(op_of<T, Concat<T>>, shape, parts);
+/// record() of any number of operands.
+template <Real T, Rule<T> R>
+Var<T> record_of(const Shape& shape, const R& rule, std::span<const Var<T>> inputs) {
+  Tape<T>& tape = inputs[0].tape();
+  const Var<T> y = tape.append(op_of<T, R>, shape, inputs);
   rule.forward(y);
   tape.keep_rule(y, rule);
   return y;
+}
+
+template <Real T>
+Var<T> join(std::span<const Var<T>> parts, const Shape& shape, Index outer) {
+  return record_of(shape, Concat<T>{parts[0].tape().keep(parts), outer}, parts);
 }
 
 }  // namespace
@@ -308,11 +313,7 @@ Var<T> gather_rows(std::span<const Var<T>> xs, std::span<const std::span<const I
   }
   tape.template require<ShapeError>(shape.cols() == width, "gather_rows: {} features side by side do not make {}",
                                     width, shape);
-  const GatherRowsBeside<T> rule{parts};
-  const Var<T> y = tape.append(op_of<T, GatherRowsBeside<T>>, shape, xs);
-  rule.forward(y);
-  tape.keep_rule(y, rule);
-  return y;
+  return record_of(shape, GatherRowsBeside<T>{parts}, xs);
 }
 
 template <Real T>

@@ -211,6 +211,13 @@ T* allocate(Index count) {
   return static_cast<T*>(::operator new[](static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{alignment}));
 }
 
+/// Column n of rows k .. k + depth of b.
+template <Real T, class B>
+const T* pack_column(const B& b, Index n, Index k, Index depth, T* to) {
+  for (Index i = 0; i < depth; ++i) to[i] = b.row(k + i)[n];
+  return to;
+}
+
 /// A panel over a stretch of the depth; the one after it if it should be fetched; where to pack it if it should be.
 template <Real T>
 struct Panel {
@@ -257,9 +264,7 @@ struct PlainRight {
     return {packed, padded<T>(cols)};
   }
   const T* column(Index n, Index k, Index depth) const {
-    if (trans == Trans::yes) return b.row(n) + k;
-    for (Index i = 0; i < depth; ++i) packed[i] = b.row(k + i)[n];
-    return packed;
+    return trans == Trans::yes ? b.row(n) + k : pack_column<T>(b, n, k, depth, packed);
   }
 };
 
@@ -272,10 +277,7 @@ struct ListedRight {
     pack_rows<T>(b, n, cols, k, depth, packed);
     return {packed, padded<T>(cols)};
   }
-  const T* column(Index n, Index k, Index depth) const {
-    for (Index i = 0; i < depth; ++i) packed[i] = b.row(k + i)[n];
-    return packed;
-  }
+  const T* column(Index n, Index k, Index depth) const { return pack_column<T>(b, n, k, depth, packed); }
 };
 
 /// The product, `at_once` rows at a time.
@@ -365,8 +367,11 @@ void Packed<T>::assign(Trans tb, View<const T> b) {
   for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>)
     pack(tb, b, n, std::min(panels[p] * lanes<T>, in_panels - n), 0, rows_, data_.get() + n * rows_);
   T* to = data_.get() + padded<T>(in_panels) * rows_;
-  for (Index n = in_panels; n < cols_; ++n)
-    for (Index k = 0; k < rows_; ++k) *to++ = tb == Trans::yes ? b.row(n)[k] : b.row(k)[n];
+  for (Index n = in_panels; n < cols_; ++n, to += rows_)
+    if (tb == Trans::yes)
+      std::copy_n(b.row(n), rows_, to);
+    else
+      pack_column<T>(b, n, 0, rows_, to);
 }
 
 template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);
