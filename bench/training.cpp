@@ -1,6 +1,6 @@
 #include <training.h>
-#include <unroll/autograd/tape/workers.h>
 #include <unroll/optim/sgd.h>
+#include <unroll/optim/shards.h>
 #include <user_cells.h>
 
 #include <chrono>
@@ -116,22 +116,20 @@ class TrainingOf final : public Training {
         model_(shape, rng_),
         sgd_(parameters(model_), {.rate = 0.1, .clip = 5.0}),
         all_(random_data(shape)),
-        workers_(threads) {
-    for (Index s = 0; s < shards; ++s) {
-      shards_.push_back(std::make_unique<Shard>());
-      shards_.back()->data = part_of(all_, s * shape.batch / shards, (s + 1) * shape.batch / shards);
-    }
+        shards_(shards, threads) {
+    for (Index s = 0; s < shards; ++s)
+      parts_.push_back({part_of(all_, s * shape.batch / shards, (s + 1) * shape.batch / shards)});
   }
 
   double step() override {
     const auto start = Clock::now();
     const double loss = differentiate();
     const auto differentiated = Clock::now();
-    sgd_.step(&workers_);
-    phases = {shards_[0]->forward, milliseconds(start, differentiated) - shards_[0]->forward,
+    sgd_.step(&shards_.workers());
+    phases = {parts_[0].forward, milliseconds(start, differentiated) - parts_[0].forward,
               milliseconds(differentiated, Clock::now())};
     nodes = tape_bytes = 0;
-    for (const auto& shard : shards_) nodes += shard->tape.size(), tape_bytes += shard->tape.bytes();
+    for (Index s = 0; s < shards_.count(); ++s) nodes += shards_.tape(s).size(), tape_bytes += shards_.tape(s).bytes();
     return loss;
   }
 
@@ -183,32 +181,19 @@ class TrainingOf final : public Training {
   /// Adds the gradients of all shards to the parameters; returns the loss.
   double differentiate() {
     const auto tokens = static_cast<double>(count_valid(all_.targets));
-    workers_.run(static_cast<Index>(shards_.size()), [&](Index s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      shard.tape.rewind();
+    return shards_.backward([&](Tape<>& tape, Index s) {
+      Part& part = parts_[static_cast<std::size_t>(s)];
+      tape.rewind();
       const auto begun = Clock::now();
-      const Var<> loss = model_.loss(shard.tape, shard.data.inputs, shard.data.targets);
-      const double share = static_cast<double>(count_valid(shard.data.targets)) / tokens;
-      shard.loss = static_cast<double>(loss.item()) * share;
-      shard.forward = milliseconds(begun, Clock::now());
-      if (s == 0)
-        shard.tape.backward(Var<>(loss * share));
-      else
-        shard.tape.backward(Var<>(loss * share), shard.gradients);
+      const Var<> loss = model_.loss(tape, part.data.inputs, part.data.targets);
+      part.forward = milliseconds(begun, Clock::now());
+      return loss * (static_cast<double>(count_valid(part.data.targets)) / tokens);
     });
-    double loss = 0;
-    for (const auto& shard : shards_) {
-      loss += shard->loss;
-      if (shard != shards_.front()) shard->gradients.deliver(&workers_);
-    }
-    return loss;
   }
 
-  struct Shard {
-    Tape<> tape;
-    Gradients<float> gradients;
+  struct Part {
     Data data;
-    double loss = 0, forward = 0;
+    double forward = 0;
   };
 
   TrainShape shape_;
@@ -216,8 +201,8 @@ class TrainingOf final : public Training {
   Network<Kind, float> model_;
   SGD<> sgd_;
   Data all_;
-  Workers workers_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  Shards<> shards_;
+  std::vector<Part> parts_;
 };
 
 double gates(const std::string& cell) {

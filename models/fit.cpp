@@ -34,14 +34,6 @@ Batches draw_batches(std::span<const Index> lengths, Index batch, Rng& rng) {
   return batches;
 }
 
-/// The part of a batch that one tape computes.
-struct Shard {
-  explicit Shard(std::uint64_t seed) : tape(seed) {}
-  Tape<> tape;
-  Gradients<float> gradients;
-  double loss = 0;
-};
-
 class Fitting {
  public:
   Fitting(const FitProblem& problem, const FitOptions& options, Report& report)
@@ -50,9 +42,8 @@ class Fitting {
         report_(report),
         rng_(static_cast<std::uint64_t>(options.seed) + 1),
         adam_(problem.parameters, {.rate = options.rate, .weight_decay = options.decay, .clip = options.clip}),
-        workers_(static_cast<int>(options.threads)),
+        shards_(options.shards, static_cast<int>(options.threads), static_cast<std::uint64_t>(options.seed)),
         log_(options.log) {
-    for (Index s = 0; s < o_.shards; ++s) shards_.push_back(std::make_unique<Shard>(shard_seed(o_.seed, s)));
     const auto count = static_cast<Index>(problem.lengths.size());
     per_epoch_ = (count + o_.batch - 1) / o_.batch;
   }
@@ -89,43 +80,21 @@ class Fitting {
     const auto total = static_cast<double>(per_epoch_ * o_.epochs);
     const CosineDecay decay{o_.rate, total, o_.rate / 50};
     adam_.set_rate(WarmUp{std::min(100.0, total / 20), decay}(static_cast<double>(step_)));
-    workers_.run(shards, [&](Index s) { differentiate(batch, s, shards); });
-    double loss = 0;
-    for (Index s = 0; s < shards; ++s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      if (s > 0) shard.gradients.deliver(&workers_);
-      loss += shard.loss;
-    }
-    adam_.step(&workers_);
+    const double loss = shards_.backward(shards, [&](Tape<>& tape, Index s) {
+      const Index first = s * count / shards, last = (s + 1) * count / shards;
+      tape.rewind();
+      const Var<> of_part = problem_.loss(
+          tape, std::span(batch).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
+      check_loss(of_part, step_);
+      return of_part * (static_cast<double>(last - first) / static_cast<double>(count));
+    });
+    adam_.step(&shards_.workers());
     smoothed_ = step_ == 0 ? loss : 0.95 * smoothed_ + 0.05 * loss;
     ++step_;
     const double left = seconds_since(start_) * (total / static_cast<double>(step_) - 1);
     report_.progress(fmt::format("epoch {} of {}, update {} of {}  loss {:.4f}  {} left at most", epoch + 1, o_.epochs,
                                  (step_ - 1) % per_epoch_ + 1, per_epoch_, smoothed_, duration_text(left)));
     return loss;
-  }
-
-  void differentiate(const std::vector<Index>& batch, Index s, Index shards) {
-    Shard& shard = *shards_[static_cast<std::size_t>(s)];
-    const auto count = static_cast<Index>(batch.size());
-    const Index first = s * count / shards, last = (s + 1) * count / shards;
-    shard.tape.rewind();
-    const Var<> loss = problem_.loss(
-        shard.tape,
-        std::span<const Index>(batch).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
-    const double share = static_cast<double>(last - first) / static_cast<double>(count);
-    shard.loss = share * static_cast<double>(loss.item());
-    if (!std::isfinite(shard.loss)) {
-      const auto where = shard.tape.find_nonfinite();
-      throw Error(fmt::format("train: the loss is {} at update {}: {}", loss.item(), step_,
-                              where ? where->message() : "it overflows"));
-    }
-    // The first shard adds to the parameters themselves; the others are added after it, in their order.
-    const Var<> weighted = loss * share;
-    if (s == 0)
-      shard.tape.backward(weighted);
-    else
-      shard.tape.backward(weighted, shard.gradients);
   }
 
   /// Whether it is the best so far.
@@ -156,9 +125,8 @@ class Fitting {
   Report& report_;
   Rng rng_;
   AdamW<float> adam_;
-  Workers workers_;
+  Shards<> shards_;
   TrainingLog log_;
-  std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<Tensor<float>> best_;
   double best_score_ = 0, smoothed_ = 0;
   Index per_epoch_ = 0, step_ = 0;
@@ -166,6 +134,13 @@ class Fitting {
 };
 
 }  // namespace
+
+void check_loss(const Var<>& loss, Index update) {
+  if (std::isfinite(loss.item())) return;
+  const auto where = loss.tape().find_nonfinite();
+  throw Error(fmt::format("train: the loss is {} at update {}: {}", loss.item(), update,
+                          where ? where->message() : "it overflows"));
+}
 
 bool fit(const FitProblem& problem, const FitOptions& options, Report& report) {
   check_options(options);

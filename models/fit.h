@@ -11,11 +11,11 @@ namespace unroll::inline UNROLL_ISA {
 /// How a model is fitted to examples.
 struct FitOptions {
   Index epochs = 20, batch = 32;
-  double rate = 2e-3;  // of Adam, after warming up and before falling to a fiftieth along half a cosine
-  double clip = 5;     // largest norm of the gradient; 0: any
-  double decay = 0;    // decoupled weight decay, times the rate
-  Index patience = 0;  // epochs without a better validation before training ends; 0: any
-  double minutes = 0;  // no epoch is begun after so many; 0: any
+  double rate = 2e-3;   // of Adam, after warming up and before falling to a fiftieth along half a cosine
+  double clip = 5;      // largest norm of the gradient; 0: any
+  double decay = 0;     // decoupled weight decay, times the rate
+  Index patience = 10;  // epochs without a better validation before training ends; 0: any
+  double minutes = 0;   // no epoch is begun after so many; 0: any
   Index seed = 1;
   Index threads = 2;     // the result does not depend on them
   Index shards = 2;      // parts of a batch that may run side by side; the result depends on them
@@ -37,6 +37,9 @@ struct FitOptions {
       "folder for curves, as CSV and for TensorBoard; with --folds, for each a folder in it: fold-1, ...");
   }
 };
+
+/// Throws Error, saying where it became so, for a loss that is not finite.
+void check_loss(const Var<>& loss, Index update);
 
 /// How good a model is on held-out examples: the higher the score the better, and what people want to read.
 struct Validation {

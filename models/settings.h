@@ -21,12 +21,6 @@ inline constexpr Range width{1, 1 << 16}, depth{1, 64}, count{1, 1 << 20}, count
     rate{1e-12, 1e6}, dropped{0, 0.99}, share{0, 1}, threads{1, 1024}, shards{1, 64}, not_negative{0};
 }  // namespace range
 
-/// The seed of what a shard draws: no other shard has it, of this training or of one with another seed.
-constexpr std::uint64_t shard_seed(Index seed, Index shard) {
-  return static_cast<std::uint64_t>(seed) * static_cast<std::uint64_t>(range::shards.most) +
-         static_cast<std::uint64_t>(shard);
-}
-
 /// One option of a command: its name, what it points to, a line of help, and what it may be. A struct of options lists
 /// them once, in
 ///   static void fields(auto& o, auto&& f) { f("hidden", o.hidden, "width of the recurrent layers", range::width); }

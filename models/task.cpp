@@ -21,23 +21,24 @@ const std::vector<std::unique_ptr<Task>>& tasks() {
     list.push_back(video_task());
     list.push_back(vowels_task());
     list.push_back(language_task(true));
+    for (const std::string& name : synthetic_task_names()) list.push_back(synthetic_application(name));
     return list;
   }();
   return all;
 }
 
-Task& task_of(const std::string& model_file) {
-  const auto about = Safetensors::read(model_file).metadata;
+std::string task_name_of(const std::string& model_file) {
+  const Metadata about = Safetensors::read(model_file).metadata;
   const auto name = about.find("task");
-  if (name == about.end() && is_synthetic(model_file))
-    throw FileError(
-        fmt::format("{} is of the task {}, which draws its own sequences: there is nothing to evaluate it on "
-                    "and no input to answer; unroll inspect takes it",
-                    model_file, synthetic_training_of(model_file).task));
-  require<FileError>(name != about.end(), "{} does not say of which task it is", model_file);
+  return name == about.end() ? "" : name->second;
+}
+
+Task& task_of(const std::string& model_file) {
+  const std::string name = task_name_of(model_file);
+  require<FileError>(!name.empty(), "{} does not say of which task it is", model_file);
   for (const auto& task : tasks())
-    if (task->name() == name->second) return *task;
-  throw FileError(fmt::format("{} is of the task '{}', which is not known", model_file, name->second));
+    if (task->name() == name) return *task;
+  throw FileError(fmt::format("{} is of the task '{}', which is not known", model_file, name));
 }
 
 }  // namespace unroll::inline UNROLL_ISA

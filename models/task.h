@@ -37,10 +37,15 @@ class Task {
   virtual Answers answers_of(const std::string& model, const std::string& out) = 0;
   /// Writes data of the task's format that a generator makes up.
   virtual void synthesize(const std::string& out, Index count, std::uint64_t seed) = 0;
+  /// The options of that.
+  virtual Settings generator_settings() { return {}; }
 };
 
 /// All of them, by name.
 const std::vector<std::unique_ptr<Task>>& tasks();
+/// The name of the task that a model file is of; empty if it does not say. Throws FileError for a file that cannot be
+/// read.
+std::string task_name_of(const std::string& model_file);
 /// The task that a model file is of. Throws FileError when it is of none.
 Task& task_of(const std::string& model_file);
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Optimizers, schedules and averaging. They see parameters, never layers.
+// Optimizers, schedules and averaging, which see parameters, never layers; and batches in parts, on several threads.
 
 #include <unroll/optim/adagrad.h>
 #include <unroll/optim/adam.h>
@@ -8,3 +8,4 @@
 #include <unroll/optim/rmsprop.h>
 #include <unroll/optim/schedule.h>
 #include <unroll/optim/sgd.h>
+#include <unroll/optim/shards.h>

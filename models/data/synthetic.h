@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <unroll/autograd/tensor/rng.h>
+#include <unroll/autograd/tensor/tensor.h>
 
 // Tasks that need no data, whose answers are known.
 
@@ -23,10 +25,22 @@ struct Examples {
   Index batch() const { return static_cast<Index>(inputs.shape()[1]); }
 };
 
+/// Sequences of a task as lines of text. What is to be said of them follows from them, and is not written.
+struct TextForm {
+  const char* format;
+  std::string (*line)(const Examples& e, Index row);
+  /// Throws ValueError, saying what is wrong, for a line that is no sequence; unless it has to be `whole`, it may be
+  /// the beginning of one: then nothing is scored, and the steps from `first` on are the answer.
+  Examples (*parse)(std::string_view line, bool whole);
+  /// The answer, from what a model says at the steps from `first` on, a row each: numbers or logits.
+  std::string (*answer)(View<const float> said);
+};
+
 /// A task for sequences of a given length. Its loss is the mean squared error of numbers, or the cross entropy of
 /// classes in nats.
 struct SyntheticTask {
   std::string name = {};
+  const char* what = "";
   Index features = 1, outputs = 1;
   bool numbers = false;
   Index steps = 1;
@@ -35,6 +49,7 @@ struct SyntheticTask {
   double solved_loss = 0;   // of numbers: solved at this loss or below
   double solved_share = 0;  // of classes: solved when this share of sequences is right throughout
   Examples (*draw_examples)(Rng& rng, Index steps, Index batch) = nullptr;
+  const TextForm* text = nullptr;
 
   Examples draw(Rng& rng, Index batch) const { return draw_examples(rng, steps, batch); }
 };
@@ -49,8 +64,7 @@ struct SyntheticTask {
 ///                  when the symbols that may follow are ranked before all others. From the last symbol alone: the
 ///                  cross entropy that counting gives.
 /// sine             the next value of a sine of period 10 .. 40 and any phase with noise of deviation 0.1, in the
-/// second
-///                  half. Always 0: 1/2 + 0.01; nothing can be better than the noise, 0.01.
+///                  second half. Always 0: 1/2 + 0.01; nothing can be better than the noise, 0.01.
 const std::vector<std::string>& synthetic_task_names();
 
 /// `steps` 0: as many as the task is usually tried with. Throws ValueError for another name or too few steps.

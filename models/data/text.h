@@ -106,6 +106,8 @@ class Text {
   /// Number of different symbols, the size of a model's embedding and output.
   Index vocabulary() const { return symbols_->size(); }
   const Vocabulary& symbols() const { return *symbols_; }
+  /// That of the file, or what else it was called.
+  const std::string& name() const { return name_; }
   std::span<const std::int32_t> ids() const { return ids_; }
   Index size() const { return static_cast<Index>(ids_.size()); }
   /// How many of the ids are `<unk>`.

@@ -37,10 +37,9 @@ bool run_demo(const Demo& options, Report& report) {
   for (const bool last : {false, true})
     for (std::size_t i = 0; i < files.size(); ++i)
       if ((i % 10 == 9) == last) content += read_text(files[i]);
-  const auto [train, valid] = Text::of(std::move(content)).split(0.1);
+  const auto [train, valid] = Text::of(std::move(content), {}, "(the sources of unroll)").split(0.1);
   report.say(fmt::format("The text: {} source files and documents of unroll itself.", files.size()));
   LanguageTraining training;
-  training.data = "(the sources of unroll)";
   training.hidden = 192;
   training.layers = 1;
   training.steps = 64;
@@ -48,6 +47,7 @@ bool run_demo(const Demo& options, Report& report) {
   training.dropout = 0.1;
   training.rate = 5e-3;
   training.seconds = options.seconds;
+  training.patience = 0;
   training.threads = options.threads;
   training.out = options.out;
   training.baselines = true;

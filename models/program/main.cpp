@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include <unroll/layers/cells/any_cell.h>
@@ -28,19 +27,6 @@ std::string free_name(const std::string& stem) {
   std::string name = stem + ".safetensors";
   for (int i = 2; std::filesystem::exists(name); ++i) name = fmt::format("{}-{}.safetensors", stem, i);
   return name;
-}
-
-void add_options(CLI::App* command, const Settings& settings) {
-  for (const Setting& s : settings)
-    std::visit(
-        [&](auto* value) {
-          if constexpr (std::same_as<decltype(value), bool*>)
-            command->add_flag("--" + s.name + ",!--no-" + s.name, *value, s.help);
-          else
-            command->add_option("--" + s.name, *value, s.help);
-        },
-        s.value);
-  command->get_option("--cell")->check(CLI::IsMember(cell_names()));
 }
 
 /// Throws ValueError for an option of `command` that differs from what a training was begun with.
@@ -85,11 +71,12 @@ struct Program {
 
   void add_train_language(CLI::App* train, LanguageTraining& o, const char* what) {
     CLI::App* lm = add(train, o.task().c_str(), what);
-    auto* data = lm->add_option("--data", o.data, "text to train on")->type_name("FILE");
-    lm->add_option("--valid", o.valid, "text to validate on; without it the last tenth of the data")->type_name("FILE");
-    lm->add_option("--test", o.test, "text to try the trained model on")->type_name("FILE");
+    auto* data = add_files(lm, "--data", o.data, "text to train on");
+    add_files(lm, "--valid", o.valid, "text to validate on; without it the last tenth of the data");
+    add_files(lm, "--test", o.test, "text to try the trained model on");
+    lm->add_flag("--skip-bad", o.skip_bad, "leave out lines that are not UTF-8, and count them");
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
-    add_options(lm, settings_of(o));
+    add_settings(lm, settings_of(o));
     lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
     lm->add_option("--minutes", o.minutes, "no epoch is begun after so many; 0: any number");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
@@ -112,6 +99,7 @@ struct Program {
           saved.log = o.log;
           saved.baselines = o.baselines;
           saved.test = o.test;
+          saved.skip_bad = o.skip_bad;
           if (data->count() > 0) saved.data = o.data;
           if (!o.valid.empty()) saved.valid = o.valid;
           return train_language_model(saved, report) ? done : interrupted;
@@ -125,16 +113,11 @@ struct Program {
 
   void add_train_synthetic(CLI::App* train, const std::string& name) {
     static SyntheticTraining o{.start = 20};
-    static const std::map<std::string, std::string> whats{
-        {"adding", "add the two marked numbers of a sequence"},
-        {"copy", "repeat ten symbols after many blanks"},
-        {"parity", "whether the ones so far are odd"},
-        {"reber", "the next symbol of the Reber grammar"},
-        {"embedded-reber", "the same, with a symbol to remember from the beginning to the end"},
-        {"sine", "the next value of a noisy sine"}};
-    CLI::App* task = add(train, name.c_str(), whats.at(name).c_str());
-    add_options(task, settings_of(o));
+    CLI::App* task = add(train, name.c_str(), synthetic_task(name).what);
+    add_settings(task, settings_of(o));
+    task->add_option("--threads", o.threads, "threads; the result does not depend on them");
     task->add_option("--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never");
+    task->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
     auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");
@@ -148,6 +131,8 @@ struct Program {
           check_resumed(task, settings_of(o), settings_of(training), o.resume);
           training.resume = o.resume;
           training.max_steps = o.max_steps;
+          training.threads = o.threads;
+          training.log = o.log;
           training.out = out->count() > 0 ? o.out : o.resume;
         } else if (out->count() == 0) {
           training.out = free_name(name);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include <unroll/models/any_layers.h>
 #include <unroll/models/task.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/output_file.h>
@@ -25,13 +26,6 @@ Given& given() {
   return *all.emplace_back(std::make_unique<Given>());
 }
 
-void add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {
-  command->add_option(name, files, help)
-      ->type_name("FILE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->default_str("");
-}
-
 void add_training(CLI::App* command, Task& task, const std::function<void(std::function<int(Report&)>)>& set) {
   Given& g = given();
   command->footer("Data: " + task.format() + ". Compressed files (.gz) are read as they are.\n");
@@ -46,8 +40,7 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
       ->check(CLI::Range(0, 1000));
   command->add_flag("--skip-bad", g.data.skip_bad, "leave malformed lines out, and count them");
   command->add_option("--out", g.out, "model file to write")->type_name("MODEL");
-  for (const Setting& s : task.settings())
-    std::visit([&](auto* value) { command->add_option("--" + s.name, *value, s.help); }, s.value);
+  add_settings(command, task.settings());
   command->callback([&g, &task, set, command] {
     set([&, command](Report& report) {
       require<ValueError>(!g.data.data.empty(), "train: --data FILE is needed (unroll synthesize {} makes some up)",
@@ -87,6 +80,27 @@ int answer_lines(std::istream& in, const Answers& answers, Report& report) {
 }
 
 }  // namespace
+
+void add_settings(CLI::App* command, const Settings& settings) {
+  for (const Setting& s : settings)
+    std::visit(
+        [&](auto* value) {
+          if constexpr (std::same_as<decltype(value), bool*>)
+            command->add_flag(fmt::format("--{0},!--no-{0}", s.name), *value, s.help);
+          else
+            command->add_option("--" + s.name, *value, s.help);
+        },
+        s.value);
+  for (const auto& [name, known] : {std::pair("--cell", cell_names()), std::pair("--wrapper", wrapper_names())})
+    if (CLI::Option* option = command->get_option_no_throw(name)) option->check(CLI::IsMember(known));
+}
+
+CLI::Option* add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {
+  return command->add_option(name, files, help)
+      ->type_name("FILE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->default_str("");
+}
 
 void add_task_commands(CLI::App& program, CLI::App& train,
                        const std::function<CLI::App*(CLI::App*, const char*, const std::string&)>& add,
@@ -138,6 +152,7 @@ void add_task_commands(CLI::App& program, CLI::App& train,
     one->add_option("--out", s.out, "file to write")->required()->type_name("FILE");
     one->add_option("--count", s.count, "examples")->check(CLI::Range(Index{1}, Index{1} << 24));
     one->add_option("--seed", s.seed, "seed of what is drawn");
+    add_settings(one, task->generator_settings());
     one->callback([&s, task = task.get(), set] {
       set([&s, task](Report& report) {
         task->synthesize(s.out, s.count, static_cast<std::uint64_t>(s.seed));

@@ -98,12 +98,10 @@ void inspect_model(const InspectOptions& o, Report& report) {
   check_output("inspect", o.svg);
   if (!o.svg.empty()) check_plotting(o.svg);
   Inspection found;
-  if (is_synthetic(o.model)) {
+  if (is_synthetic(task_name_of(o.model))) {
     require<ValueError>(o.data.empty(), "inspect: {} is of a task that draws its own data; --data has no use", o.model);
-    const SyntheticTraining trained = synthetic_training_of(o.model);
-    SyntheticTrainer trainer(trained);
-    load(trainer.model(), o.model);
-    found = inspect_synthetic(trainer.model(), trainer.task(), o);
+    const TrainedSynthetic trained = TrainedSynthetic::open(o.model);
+    found = inspect_synthetic(trained.model, trained.task, o);
   } else {
     found = inspect_language(o);
   }

@@ -1,5 +1,3 @@
-#include <array>
-
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/output_file.h>
 
@@ -33,7 +31,7 @@ void check_language_training(const LanguageTraining& o) {
                       o.optimizer);
   require<ValueError>(o.schedule == "cosine" || o.schedule == "steps", "train: --schedule '{}' is not cosine or steps",
                       o.schedule);
-  check_output("train", o.out, std::array{o.data, o.valid, o.test});
+  for (const auto* files : {&o.data, &o.valid, &o.test}) check_output("train", o.out, *files);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -1,5 +1,9 @@
 #include <unroll/models/tasks/language_reading.h>
 
+#include <algorithm>
+
+#include <unroll/models/data/utf8.h>
+
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
@@ -10,7 +14,36 @@ struct Part {
   double nats = 0;
 };
 
+/// Where a text is not UTF-8, or binary; else its size.
+std::size_t well_formed(std::string_view text) {
+  std::size_t at = 0;
+  for (std::size_t n = 1; at < text.size(); at += n) {
+    n = detail::character_length(text.substr(at));
+    if (n == 0 || text[at] == '\0') return at;
+  }
+  return at;
+}
+
 }  // namespace
+
+std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
+  std::string all;
+  for (const std::string& file : files) {
+    const std::string content = bad.skips() ? read_file(file) : read_text(file);
+    if (!all.empty() && all.back() != '\n') all += '\n';
+    Index number = 1;
+    for (std::size_t first = 0, end = 0; first < content.size(); first = end, ++number) {
+      end = std::min(content.find('\n', first), content.size() - 1) + 1;
+      const std::string_view line = std::string_view(content).substr(first, end - first);
+      if (const std::size_t good = well_formed(line); good == line.size())
+        all += line;
+      else
+        bad.report(fmt::format("{}:{}", file, number), fmt::format("invalid UTF-8 at byte {}", first + good));
+    }
+  }
+  require<FileError>(!all.empty(), "{}: there is nothing to read", files[0]);
+  return all;
+}
 
 const Tokens& rows_of(const Tokens& all, Index first, Index last, Tokens& part) {
   part.shape = {all.time(), last - first};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <unroll/autograd/tape/workers.h>
+#include <unroll/models/data/files.h>
 #include <unroll/models/data/text.h>
 #include <unroll/models/tasks/language_model.h>
 
@@ -11,6 +12,9 @@ struct ReadingOptions {
   Index steps = 64;  // of a window
   Index parts = 1;   // groups of lanes that may be read at the same time
 };
+
+/// The content of text files, one after the other. Lines that are not UTF-8 are malformed. Throws FileError.
+std::string read_texts(const std::vector<std::string>& files, BadLines& bad);
 
 /// Rows first .. last of a batch of sequences, into memory that is reused.
 const Tokens& rows_of(const Tokens& all, Index first, Index last, Tokens& part);

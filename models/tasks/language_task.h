@@ -15,8 +15,9 @@
 namespace unroll::inline UNROLL_ISA {
 
 struct LanguageTraining {
-  std::string data, valid;  // files; without `valid` the last tenth of the data is held out
-  std::string test = {};    // a file that the trained model is tried on; empty: none
+  std::vector<std::string> data, valid;  // files; without `valid` the last tenth of the data is held out
+  std::vector<std::string> test = {};    // files that the trained model is tried on; empty: none
+  bool skip_bad = false;                 // lines that are not UTF-8 are left out and counted
   bool words = false;
   Index max_words = 10000;
   std::string cell = "lstm";
@@ -29,7 +30,7 @@ struct LanguageTraining {
   double rate = 4e-3, clip = 1.0;
   Index hold = 4;
   double factor = 0.5;
-  Index patience = 0;
+  Index patience = 10;
   Index seed = 1, shards = 2;
   Index threads = 2;
   std::string out;
@@ -85,8 +86,9 @@ void check_language_training(const LanguageTraining& options);
 
 /// Trains, reports and saves. Returns false when it was interrupted; what was reached is then saved.
 bool train_language_model(const LanguageTraining& options, Report& report);
-/// The same on texts that were read before; both have one vocabulary.
-bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report);
+/// The same on texts that were read before; they have one vocabulary.
+bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report,
+                          const Text* test = nullptr);
 
 /// The options a model was trained with, to resume from: those of its file.
 LanguageTraining language_training_of(const std::string& model_file);
@@ -101,7 +103,7 @@ void score_language_model(const std::string& model_file, const std::string& text
                           Report& report);
 
 /// How well a model predicts files, each read as one running text; of words also the share of unknown ones.
-void evaluate_language_model(const std::string& model_file, const std::vector<std::string>& files, Report& report);
+void evaluate_language_model(const std::string& model_file, const TaskData& data, Report& report);
 
 /// Names and values of a likelihood as people who model this kind of text read them.
 Fields language_metrics(bool words, const std::string& split, double nats_per_token);

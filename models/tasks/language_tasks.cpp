@@ -26,19 +26,15 @@ class LanguageTask : public Task {
 
   bool train(const TaskData& data, const std::string& out, Report& report) override {
     require<ValueError>(data.folds == 0, "train: a running text cannot be cross-validated");
-    const auto only = [](const char* name, const std::vector<std::string>& files) {
-      require<ValueError>(files.size() <= 1, "train: one file is read by {}, not {}", name, files.size());
-      return files.empty() ? std::string() : files[0];
-    };
-    o_.data = only("--data", data.data);
-    o_.valid = only("--valid", data.valid);
-    o_.test = only("--test", data.test);
+    o_.data = data.data;
+    o_.valid = data.valid;
+    o_.test = data.test;
+    o_.skip_bad = data.skip_bad;
     o_.out = out;
     return train_language_model(o_, report);
   }
   void evaluate(const std::string& model, const TaskData& data, Report& report) override {
-    require<ValueError>(!data.skip_bad, "--skip-bad has no use: a text is read as it runs, and no line is left out");
-    evaluate_language_model(model, data.data, report);
+    evaluate_language_model(model, data, report);
   }
   /// The inputs are prompts.
   Answers answers_of(const std::string& model, const std::string& out) override {

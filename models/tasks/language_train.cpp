@@ -3,7 +3,9 @@
 #include <optional>
 #include <variant>
 
-#include <unroll/autograd/tape/workers.h>
+#include <fmt/ranges.h>
+
+#include <unroll/models/fit.h>
 #include <unroll/models/interrupt.h>
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/ngram.h>
@@ -24,14 +26,10 @@ std::string quality(double nats, bool words) {
                : fmt::format("{:.4f} bits per character", bits_from_nats(nats));
 }
 
-/// The part of the batch that one tape computes.
-struct Shard {
-  explicit Shard(std::uint64_t seed) : tape(seed) {}
-  Tape<> tape;
-  Gradients<float> gradients;
+/// The rows of the batch that one tape reads.
+struct Lanes {
   LanguageModel::State state;
   Tokens inputs, targets;
-  double nats = 0;
 };
 
 using AnyOptimizer = std::variant<Adam<float>, SGD<float>>;
@@ -53,10 +51,10 @@ class Training {
         rng_(static_cast<std::uint64_t>(options.seed)),
         model_(shape_of(options, train.vocabulary()), rng_),
         optimizer_(optimizer_for(options, parameters(model_))),
-        workers_(static_cast<int>(options.threads)) {
+        shards_(options.shards, static_cast<int>(options.threads), static_cast<std::uint64_t>(options.seed)),
+        lanes_(static_cast<std::size_t>(options.shards)) {
     if (o_.init > 0)
       for (Parameter<>* p : parameters(model_)) p->edit() = init::uniform<float>(p->shape(), o_.init, rng_);
-    for (Index s = 0; s < o_.shards; ++s) shards_.push_back(std::make_unique<Shard>(shard_seed(o_.seed, s)));
   }
 
   void resume(const std::string& path, const nlohmann::json& at) {
@@ -79,10 +77,9 @@ class Training {
           },
           optimizer_);
       for (Index s = 0; s < o_.shards; ++s) {
-        Shard& shard = *shards_[static_cast<std::size_t>(s)];
-        shard.tape.rng().seek(at.at("noise").at(static_cast<std::size_t>(s)));
-        shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
-        file.get_state(fmt::format("state/{}", s), shard.state);
+        shards_.tape(s).rng().seek(at.at("noise").at(static_cast<std::size_t>(s)));
+        begin(s);
+        file.get_state(fmt::format("state/{}", s), lanes(s).state);
       }
     } catch (const nlohmann::json::exception& error) {
       throw FileError(fmt::format("resume: {} does not say where training stood: {}", path, error.what()));
@@ -130,7 +127,8 @@ class Training {
   /// Reports how well the model reads a text from its beginning to its end.
   void report_metrics(const std::string& split, const Text& text) {
     const double nats =
-        read_text_with(model_, text, {.lanes = o_.shards, .steps = o_.steps, .parts = o_.shards}, workers_).first;
+        read_text_with(model_, text, {.lanes = o_.shards, .steps = o_.steps, .parts = o_.shards}, shards_.workers())
+            .first;
     Fields fields = language_metrics(o_.words, split, nats);
     fields.emplace_back("tokens_per_second", std::round(trained_per_second()));
     report_.result(fields);
@@ -146,7 +144,8 @@ class Training {
     const auto start = Clock::now();
     const Index lanes = std::max(o_.shards, std::min<Index>(o_.batch, valid_.size() / 8192));
     const double nats =
-        read_text_with(model_, valid_, {.lanes = lanes, .steps = o_.steps, .parts = o_.shards}, workers_).first;
+        read_text_with(model_, valid_, {.lanes = lanes, .steps = o_.steps, .parts = o_.shards}, shards_.workers())
+            .first;
     const bool better = std::isfinite(nats) && (best_.empty() || nats < best_nats_);
     report_.say(fmt::format("epoch {} of {}: held out {:.4f} nats, {} ({:.1f} s to read){}", epoch_ + 1, epochs_text(),
                             nats, quality(nats, o_.words), seconds_since(start), better ? "  best" : ""));
@@ -160,6 +159,7 @@ class Training {
     for_each_parameter(model_, [&](const std::string&, const auto& p) { best_.push_back(p.value()); });
   }
 
+  Lanes& lanes(Index shard) { return lanes_[static_cast<std::size_t>(shard)]; }
   Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
   Index epochs_text() const {
     const Index per_epoch = train_.windows({.batch = o_.batch, .steps = o_.steps}).count();
@@ -169,40 +169,25 @@ class Training {
 
   void begin_epoch() {
     for (Index s = 0; s < o_.shards; ++s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      shard.tape.rewind();
-      shard.state = model_.initial(shard.tape, lane(s + 1) - lane(s));
+      shards_.tape(s).rewind();
+      begin(s);
     }
   }
+  void begin(Index s) { lanes(s).state = model_.initial(shards_.tape(s), lane(s + 1) - lane(s)); }
 
   void train_step(const Window& window) {
     const auto start = Clock::now();
     std::visit([&](auto& optimizer) { optimizer.set_rate(rate_now()); }, optimizer_);
-    workers_.run(o_.shards, [&](Index s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      const auto [loss, last] = model_.loss(shard.tape, rows_of(window.inputs, lane(s), lane(s + 1), shard.inputs),
-                                            rows_of(window.targets, lane(s), lane(s + 1), shard.targets), shard.state);
-      shard.nats = static_cast<double>(loss.item());
-      if (!std::isfinite(shard.nats)) {
-        const auto where = shard.tape.find_nonfinite();
-        throw Error(
-            fmt::format("train: the loss is {} at step {}: {}", shard.nats, step_, where ? where->message() : ""));
-      }
-      const double share = static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
-      // The first shard adds to the parameters themselves; the others are added after it, in their order.
-      if (s == 0)
-        shard.tape.backward(Var<>(loss * share));
-      else
-        shard.tape.backward(Var<>(loss * share), shard.gradients);
-      shard.state = shard.tape.restart(last);
+    const double nats = shards_.backward([&](Tape<>& tape, Index s) {
+      Lanes& of = lanes(s);
+      const auto [loss, last] = model_.loss(tape, rows_of(window.inputs, lane(s), lane(s + 1), of.inputs),
+                                            rows_of(window.targets, lane(s), lane(s + 1), of.targets), of.state);
+      check_loss(loss, step_);
+      of.state = last;
+      return loss * (static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch));
     });
-    double nats = 0;
-    for (Index s = 0; s < o_.shards; ++s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      if (s > 0) shard.gradients.deliver(&workers_);
-      nats += shard.nats * static_cast<double>(lane(s + 1) - lane(s)) / static_cast<double>(o_.batch);
-    }
-    std::visit([&](auto& optimizer) { optimizer.step(&workers_); }, optimizer_);
+    for (Index s = 0; s < o_.shards; ++s) lanes(s).state = shards_.tape(s).restart(lanes(s).state);
+    std::visit([&](auto& optimizer) { optimizer.step(&shards_.workers()); }, optimizer_);
     smoothed_ = taken_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
     ++taken_;
     trained_ += static_cast<double>(window.inputs.shape.size());
@@ -250,9 +235,8 @@ class Training {
       at["best_epoch"] = best_epoch_;
     }
     for (Index s = 0; s < o_.shards; ++s) {
-      Shard& shard = *shards_[static_cast<std::size_t>(s)];
-      file.put_state(fmt::format("state/{}", s), shard.state);
-      at["noise"].push_back(shard.tape.rng().position());
+      file.put_state(fmt::format("state/{}", s), lanes(s).state);
+      at["noise"].push_back(shards_.tape(s).rng().position());
     }
     file.metadata = {{"format", "unroll"},
                      {"task", o_.task()},
@@ -278,9 +262,9 @@ class Training {
   Model model_;
   AnyOptimizer optimizer_;
   Window buffer_;
-  Workers workers_;
+  Shards<> shards_;
+  std::vector<Lanes> lanes_;
   std::optional<TrainingLog> log_;
-  std::vector<std::unique_ptr<Shard>> shards_;
   Index epoch_ = 0, window_ = 0, step_ = 0, total_ = 0, taken_ = 0;
   bool resumed_ = false;
   double smoothed_ = 0, trained_ = 0, training_seconds_ = 0;
@@ -306,27 +290,35 @@ void report_baselines(const Text& train, const Text& valid, bool words, Report& 
 
 bool train_language_model(const LanguageTraining& options, Report& report) {
   check_language_training(options);
-  const Text all = Text::read(options.data, {.words = options.words, .max_words = options.max_words});
-  const auto [train, valid] =
-      options.valid.empty() ? all.split(0.1) : std::pair{all, Text::read(options.valid, all.symbols())};
-  return train_language_model(options, train, valid, report);
+  require<ValueError>(!options.data.empty(), "train: --data FILE is needed");
+  BadLines bad(options.skip_bad);
+  const auto name = [](const std::vector<std::string>& files) { return fmt::format("{}", fmt::join(files, ", ")); };
+  const auto known = [&](const std::vector<std::string>& files, const Text& train) {
+    return Text::of(read_texts(files, bad), train.symbols(), name(files));
+  };
+  const Text all = Text::of(read_texts(options.data, bad), {.words = options.words, .max_words = options.max_words},
+                            name(options.data));
+  const auto [train, valid] = options.valid.empty() ? all.split(0.1) : std::pair{all, known(options.valid, all)};
+  std::optional<Text> test;
+  if (!options.test.empty()) test = known(options.test, train);
+  if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+  return train_language_model(options, train, valid, report, test ? &*test : nullptr);
 }
 
-bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report) {
+bool train_language_model(const LanguageTraining& options, const Text& train, const Text& valid, Report& report,
+                          const Text* test) {
   check_language_training(options);
-  std::optional<Text> test;
-  if (!options.test.empty()) test = Text::read(options.test, train.symbols());
   // Throws for texts that are too short.
   (void)valid.windows({.batch = options.shards});
-  if (test) (void)test->windows({.batch = options.shards});
-  report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", options.data, train.ids().size(),
+  if (test != nullptr) (void)test->windows({.batch = options.shards});
+  report.say(fmt::format("{}: {} symbols to train on, {} held out, vocabulary of {}", train.name(), train.ids().size(),
                          valid.ids().size(), train.vocabulary()));
   Training training(options, train, valid, report);
   if (!options.resume.empty()) {
     const LanguageFile file = LanguageFile::read(options.resume);
     require<FileError>(file.training.is_object() &&
                            file.training.value("fingerprint", std::uint64_t{0}) == Training::fingerprint(train.ids()),
-                       "resume: {} was not trained on {}", options.resume, options.data);
+                       "resume: {} was not trained on {}", options.resume, train.name());
     training.resume(options.resume, file.training);
   }
   report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,
@@ -335,7 +327,7 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   if (options.baselines) report_baselines(train, valid, options.words, report);
   const bool finished = training.run();
   if (!options.out.empty()) report.say("saved " + options.out);
-  if (test) training.report_metrics("test", *test);
+  if (test != nullptr) training.report_metrics("test", *test);
   training.report_metrics("valid", valid);
   return finished;
 }

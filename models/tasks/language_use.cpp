@@ -102,17 +102,19 @@ void score_language_model(const std::string& model_file, const std::string& text
   });
 }
 
-void evaluate_language_model(const std::string& model_file, const std::vector<std::string>& files, Report& report) {
+void evaluate_language_model(const std::string& model_file, const TaskData& data, Report& report) {
   with_model(model_file, [&](const auto& model, const LanguageFile& file) {
     Workers alone(1);
     Likelihood total;
     Index symbols = 0, unknown = 0;
-    for (const std::string& name : files) {
-      const Text text = Text::read(name, file.vocabulary);
+    BadLines bad(data.skip_bad);
+    for (const std::string& name : data.data) {
+      const Text text = Text::of(read_texts({name}, bad), file.vocabulary, name);
       const auto [nats, tokens] = read_text_with(model, text, {.steps = file.options.steps}, alone);
       total.add(nats * static_cast<double>(tokens), tokens);
       symbols += text.size(), unknown += text.unknowns();
     }
+    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
     Fields fields = language_metrics(file.options.words, "eval", total.nats_per_token());
     fields.emplace_back("tokens", total.tokens());
     if (file.options.words) fields.emplace_back("unknown", static_cast<double>(unknown) / static_cast<double>(symbols));

@@ -1,7 +1,6 @@
 #include <fmt/ranges.h>
 
-#include <optional>
-
+#include <unroll/models/any_layers.h>
 #include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/pixels_data.h>
 #include <unroll/models/tasks/tasks.h>
@@ -13,15 +12,17 @@ struct PixelsOptions {
   FitOptions fit{.epochs = 12, .batch = 64, .rate = 3e-3, .decay = 1e-2};
   std::string order = "rows", cell = "lstm";
   Index hidden = 128, layers = 1;
-  bool bidirectional = true;
+  std::string wrapper = "bidirectional";
+  double wrapper_rate = 0.1;
   double dropout = 0.2;
   Index shift = 2;
   static void fields(auto& o, auto&& f) {
     f("order", o.order, "rows: a row is a step; pixels: a pixel is one; permuted: pixels in a fixed random order");
     f("cell", o.cell, "recurrent cell");
-    f("hidden", o.hidden, "width of each direction", range::width);
+    f("hidden", o.hidden, "width of a layer, or of each direction", range::width);
     f("layers", o.layers, "recurrent layers", range::depth);
-    f("bidirectional", o.bidirectional, "read from both ends");
+    f("wrapper", o.wrapper, wrapper_help());
+    f("wrapper-rate", o.wrapper_rate, "share that a wrapper drops or keeps, if it does", range::dropped);
     f("dropout", o.dropout, "share of features dropped between layers and before the last, while training",
       range::dropped);
     f("shift", o.shift, "pixels by which images are moved at most while training", Range{0, 1000});
@@ -38,14 +39,10 @@ struct PixelsSymbols {
 
 /// Recurrent layers over the image, mean and maximum over time.
 struct PixelsModel {
-  using OneWay = Stacked<Recurrent<AnyCell<>>>;
-  using BothWays = Stacked<Bidirectional<Recurrent<AnyCell<>>>>;
-
   double dropout_rate;
   Index shift, columns, width;
   std::vector<Index> order;  // of pixels
-  std::optional<OneWay> one_way;
-  std::optional<BothWays> both_ways;
+  AnyLayers rnn;
   Linear<> head;
 
   PixelsModel(const PixelsOptions& o, const PixelsSymbols& s, Rng& rng)
@@ -54,22 +51,25 @@ struct PixelsModel {
         columns(s.columns),
         width(o.order == "rows" ? s.columns : 1),
         order(order_of(o.order, s.rows * s.columns)),
-        head(2 * (o.bidirectional ? 2 : 1) * o.hidden, s.classes, rng) {
-    if (o.bidirectional)
-      both_ways.emplace(width, o.hidden, o.layers, rng, o.dropout, o.cell);
-    else
-      one_way.emplace(width, o.hidden, o.layers, rng, o.dropout, o.cell);
-  }
+        rnn({.in = width,
+             .width = o.hidden,
+             .count = o.layers,
+             .cell = o.cell,
+             .wrapper = o.wrapper,
+             .dropout = o.dropout,
+             .wrapper_rate = o.wrapper_rate},
+            rng),
+        head(2 * rnn.width(), s.classes, rng) {}
 
   Var<> logits(Tape<>& tape, std::span<const Image* const> images) const {
     const Var<> xs = features(tape, images);
-    const Var<> hs = one_way ? Var<>((*one_way)(xs)) : Var<>((*both_ways)(xs));
+    const Var<> hs = rnn(xs);
     return head(dropout(concat(mean_over_time(hs, {}), max_over_time(hs, {})), dropout_rate));
   }
   Var<> loss(Tape<>& tape, std::span<const Image* const> images) const {
     return cross_entropy(logits(tape, images), targets_of(images));
   }
-  static void fields(auto& m, auto&& f) { f("one_way", m.one_way), f("both_ways", m.both_ways), f("head", m.head); }
+  static void fields(auto& m, auto&& f) { f("rnn", m.rnn), f("head", m.head); }
 
  private:
   /// Which pixel comes when. The permutation is the same for all models.

@@ -130,6 +130,56 @@ TEST_CASE("synthetic: training that was saved goes on to the same bits") {
   CHECK(rest.updates() == 40);
 }
 
+TEST_CASE("synthetic: what is drawn is the same when it was text") {
+  for (const std::string& name : synthetic_task_names()) {
+    CAPTURE(name);
+    const SyntheticTask task = synthetic_task(name, 20);
+    Rng rng{7};
+    const Examples drawn = task.draw(rng, 1), read = task.text->parse(task.text->line(drawn, 0), true);
+    CHECK(read.inputs == drawn.inputs);
+    CHECK(read.lengths == drawn.lengths);
+    CHECK(read.first == drawn.first);
+    CHECK(read.classes == drawn.classes);
+    CHECK(read.allowed == drawn.allowed);
+    if (task.numbers) CHECK(read.numbers == drawn.numbers);
+  }
+}
+
+TEST_CASE("synthetic: the beginning of a sequence is an input, and what comes next is asked") {
+  const auto begun = [](const char* name, const char* line) { return synthetic_task(name).text->parse(line, false); };
+  const Examples reber = begun("reber", "BTX");
+  CHECK(reber.time() == 3);
+  CHECK(reber.first == 2);
+  CHECK(reber.classes.empty());
+  const Examples sine = begun("sine", "0.5 0.25");
+  CHECK(sine.inputs(1, 0, 0) == 0.25F);
+  CHECK(sine.first == 1);
+  CHECK(begun("copy", "0123456701.>").first == 12);
+  CHECK(begun("embedded-reber", "BPBT").time() == 4);
+}
+
+TEST_CASE("synthetic: a line that is no sequence says what is wrong") {
+  const auto says = [](const char* name, const char* line, const char* what, bool whole = true) {
+    CHECK_THROWS_WITH_AS(synthetic_task(name).text->parse(line, whole), what, ValueError);
+  };
+  says("adding", "0.5 0.25* 0.5", "1 numbers are marked, not 2");
+  says("adding", "", "0 numbers are marked, not 2");
+  says("adding", "0.5* x*", "'x' is no number");
+  says("adding", "0.5* nan*", "'nan' is no number");
+  says("copy", "0123x", "'x' is none of 01234567.>");
+  says("copy", "0123.", "'.' is at place 5 of ten symbols of 0 .. 7, blanks as '.', and '>'");
+  says("copy", "0123456701..", "'.' is at place 12 of ten symbols of 0 .. 7, blanks as '.', and '>'");
+  says("copy", "0123456701", "ten symbols, blanks as '.', and '>' are more than 10");
+  says("parity", "012", "'2' is none of 01");
+  says("parity", "", "there is nothing on the line");
+  says("reber", "BTT", "after 'BT' S or X comes, not 'T'");
+  says("reber", "BTXSEB", "after 'BTXSE' the string ends, not 'B'");
+  says("reber", "BTX", "after 'BTX' S or X comes, and nothing does");
+  says("embedded-reber", "BPBTXSETE", "after 'BPBTXSE' P comes, not 'T'");
+  says("reber", "", "there is no symbol", false);
+  says("sine", "0.5", "0 steps are too few");
+}
+
 TEST_CASE("synthetic: tasks that there are not") {
   CHECK_THROWS_WITH_AS(synthetic_task("subtracting"),
                        "there is no task \"subtracting\": adding, copy, parity, reber, embedded-reber, sine",

@@ -119,3 +119,23 @@ TEST_CASE("char-lm: eval says what training said, and options outside their doma
   refuses({{"dropout-recurrent", 0.0}, {"tied", true}, {"embed", 12}});
   refuses({{"tied", false}, {"factor", 0.0}});
 }
+
+TEST_CASE("language models: several files are one text, and lines that are not UTF-8 can be left out") {
+  const TaskRun run("char-lm");
+  run.task.synthesize(run.path("data"), 100, 1);
+  run.write("end", "the cat");
+  run.write("bad", "the cat\nthe \xFF dog\nthe ship\n");
+  run.write("good", "the cat\nthe ship\n");
+  run.set(small);
+  run.set({{"epochs", 1}});
+  const std::string data = run.path("data"), end = run.path("end"), bad = run.path("bad"), good = run.path("good");
+  const std::string place = bad + ":2: invalid UTF-8 at byte 12";
+  CHECK_THROWS_WITH_AS(run.train({.data = {data, bad}, .valid = {data}}), place.c_str(), FileError);
+  CHECK_THROWS_WITH_AS(run.train({.data = {data}, .valid = {data, bad}}), place.c_str(), FileError);
+  const auto left_out = run.train({.data = {data, end, bad}, .valid = {data}, .skip_bad = true});
+  const auto whole = run.train({.data = {data, end, good}, .valid = {data}});
+  CHECK(nats(left_out) == nats(whole));
+  CHECK(nats(run.train({.data = {data}, .valid = {data}})) != nats(whole));
+  CHECK_THROWS_WITH_AS(run.evaluate({.data = {bad}}), place.c_str(), FileError);
+  CHECK(run.evaluate({.data = {bad}, .skip_bad = true}) == run.evaluate({.data = {good}}));
+}

@@ -36,7 +36,7 @@ TEST_CASE("pixels: each order of pixels trains in one direction, and a permuted 
     }
     images.write(run.path("data"));
     labels.write(run.path("labels"));
-    run.set({{"order", order}, {"bidirectional", false}, {"epochs", 40}, {"hidden", 16}, {"rate", 0.02}, {"shift", 0}});
+    run.set({{"order", order}, {"wrapper", "none"}, {"epochs", 40}, {"hidden", 16}, {"rate", 0.02}, {"shift", 0}});
     const std::vector<std::string> files{run.path("data"), run.path("labels")};
     const auto trained = run.train({.data = files, .valid = files});
     CHECK(trained.at("accuracy") == 1.0);
