@@ -14,7 +14,7 @@ constexpr Index notes = highest_note - lowest_note + 1;
 constexpr Index inputs = notes + 1;  // and whether it is the first step, before which nothing sounds
 
 struct MusicOptions {
-  FitOptions fit{.epochs = 160, .batch = 8, .rate = 5e-3, .clip = 1, .decay = 1e-2, .shards = 1};
+  FitOptions fit{.epochs = 160, .batch = 8, .rate = 5e-3, .clip = 1, .decay = 1e-2, .patience = 80, .shards = 1};
   std::string cell = "gru";
   Index hidden = 256, layers = 1, transpose = 5;
   double dropout = 0.2, zoneout = 0.05;

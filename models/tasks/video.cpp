@@ -8,7 +8,7 @@ namespace {
 constexpr Index coordinates = Clip::coordinates;
 
 struct VideoOptions {
-  FitOptions fit{.epochs = 60, .batch = 16, .rate = 2e-3, .decay = 1e-2};
+  FitOptions fit{.epochs = 60, .batch = 16, .rate = 2e-3, .decay = 1e-2, .patience = 30};
   Index hidden = 64, layers = 2;
   double dropout = 0.4;
   double jitter = 0.02;  // of joints, while training

@@ -8,7 +8,7 @@ namespace {
 constexpr Index coefficients = Vowel::coefficients;
 
 struct VowelsOptions {
-  FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2};
+  FitOptions fit{.epochs = 80, .batch = 16, .rate = 3e-3, .decay = 1e-2, .patience = 40};
   Index block = 30;
   std::string blocks;
   Index hidden = 48, layers = 2;
