@@ -48,6 +48,7 @@ def torch_step(cell, layers, data, compiled=False, sparse=False):
     with torch.no_grad():
         head.weight.copy_(t("head/weight").T), head.bias.copy_(t("head/bias"))
     parameters = [*embed.parameters(), *head.parameters()]
+    partly_trained = []  # second biases of a GRU: the reset and the update gate have one bias
     ragged = cell == "lstm-both"
 
     if cell in ("lstm", "gru", "rnn", "lstm-both"):
@@ -58,14 +59,18 @@ def torch_step(cell, layers, data, compiled=False, sparse=False):
             for layer in range(layers):
                 for suffix, part in (("", "forward/"), ("_reverse", "backward/")) if ragged else (("", ""),):
                     of = f"rnn/layers/{layer}/{part}cell/"
-                    recurrent = of + ("recurrent/weight" if f"model/{of}recurrent/weight" in data else "recurrent")
+                    if cell == "gru":
+                        recurrent = torch.cat([t(of + "gates/weight"), t(of + "candidate/weight")], 1)
+                    else:
+                        recurrent = t(of + ("recurrent/weight" if f"model/{of}recurrent/weight" in data else "recurrent"))
                     getattr(rnn, f"weight_ih_l{layer}{suffix}").copy_(t(of + "input/weight").T)
-                    getattr(rnn, f"weight_hh_l{layer}{suffix}").copy_(t(recurrent).T)
+                    getattr(rnn, f"weight_hh_l{layer}{suffix}").copy_(recurrent.T)
                     getattr(rnn, f"bias_ih_l{layer}{suffix}").copy_(t(of + "input/bias"))
                     b = getattr(rnn, f"bias_hh_l{layer}{suffix}")
                     b.zero_()
                     if cell == "gru":
-                        b.copy_(t(of + "recurrent/bias"))
+                        b[2 * width:].copy_(t(of + "candidate/bias"))
+                        partly_trained.append(b)
                     else:  # one bias is what the others have
                         b.requires_grad_(False)
         parameters += [p for p in rnn.parameters() if p.requires_grad]
@@ -119,6 +124,8 @@ def torch_step(cell, layers, data, compiled=False, sparse=False):
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of()
         loss.backward()
+        for b in partly_trained:
+            b.grad[:2 * width].zero_()
         clip()
         optimizer.step()
         return loss.item()
@@ -146,10 +153,11 @@ def jax_step(cell, layers, data, unroll_steps):
             h = jnp.tanh(x + state @ matrix(w, of + "recurrent"))
             return h, h
         if cell == "gru":
-            r, z, n = jnp.split(x, 3, 1)
-            hr, hz, hn = jnp.split(state @ w[of + "recurrent/weight"] + w[of + "recurrent/bias"], 3, 1)
-            r, z = jax.nn.sigmoid(r + hr), jax.nn.sigmoid(z + hz)
-            h = (1 - z) * jnp.tanh(n + r * hn) + z * state
+            of_gates, of_candidate = jnp.split(x, [2 * width], 1)
+            gates, candidate = jnp.split(state @ w[of + "recurrent"], [2 * width], 1)
+            r, z = jnp.split(jax.nn.sigmoid(of_gates + gates), 2, 1)
+            n = jnp.tanh(of_candidate + r * (candidate + w[of + "candidate/bias"]))
+            h = (1 - z) * n + z * state
             return h, h
         if cell == "mgu":
             xf, xc = jnp.split(x, 2, 1)
@@ -171,6 +179,9 @@ def jax_step(cell, layers, data, unroll_steps):
         zero = jnp.zeros((batch, width))
         state = zero if cell in ("rnn", "gru", "mgu") else (zero, zero)
         xs = xs @ w[of + "input/weight"] + w[of + "input/bias"]
+        if cell == "gru":  # all products of a step at once
+            both = [w[of + "gates/weight"], w[of + "candidate/weight"]]
+            w = {**w, of + "recurrent": jnp.concatenate(both, 1)}
         if not ragged:
             return jax.lax.scan(lambda s, x: advance(w, of, x, s), state, xs, unroll=unroll_steps)[1]
         mask = (jnp.arange(time_steps)[:, None] < lengths[None, :])[..., None]

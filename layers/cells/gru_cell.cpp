@@ -4,11 +4,10 @@ namespace unroll::inline UNROLL_ISA {
 
 template <Real T>
 auto GRUCell<T>::step(Var<T> x, State h) const -> State {
-  const auto [xr, xz, xn] = split<3>(x);
-  const auto [hr, hz, hn] = split<3>(recurrent(h));
-  const auto z = sigmoid(xz + hz, "update");
-  const auto n = tanh(xn + sigmoid(xr + hr, "reset") * hn);
-  return lerp(n, h, z);
+  const Var<T> of_gates = slice(x, -1, 0, 2 * width), of_candidate = slice(x, -1, 2 * width, 3 * width);
+  const auto [r, z] = split<2>(addmm(of_gates, h, gates.weight));
+  const auto n = tanh(of_candidate + sigmoid(r, "reset") * candidate(h));
+  return lerp(n, h, sigmoid(z, "update"));
 }
 
 template <Real T>

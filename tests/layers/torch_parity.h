@@ -2,6 +2,8 @@
 
 #include <layers/fixture.h>
 #include <unroll/layers/layers.h>
+#include <xtensor/xbuilder.hpp>
+#include <xtensor/xview.hpp>
 
 // Recurrent layers beside PyTorch 2.13: outputs, final states and every gradient. See fixtures/make_torch_fixtures.py
 // for the files.
@@ -22,31 +24,50 @@ void collect(Stacked<L>& layer, std::vector<C*>& cells) {
   for (L& l : layer.layers) collect(l, cells);
 }
 
+/// PyTorch's second bias adds to the first, but for the part that a GRU's reset gate scales.
 template <class C>
-constexpr bool has_two_biases = requires(C& cell) { cell.recurrent.bias; };
+constexpr bool has_inner_bias = requires(C& cell) { cell.candidate.bias; };
+
+/// Columns first .. last of a matrix.
+template <class A>
+auto columns(const A& a, Index first, Index last) {
+  return xt::view(a, xt::all(), xt::range(first, last));
+}
 
 template <class C, Real T = cell_scalar_t<C>>
 void take_weights(C& cell, const StoredReference& f, const std::string& from) {
-  cell.input.weight.edit() = f.as<T>(from + ".wx");
-  cell.recurrent.weight.edit() = f.as<T>(from + ".wh");
-  if constexpr (requires { cell.projection; }) cell.projection.weight.edit() = f.as<T>(from + ".wr");
-  if constexpr (has_two_biases<C>) {
-    cell.input.bias.edit() = f.as<T>(from + ".bx");
-    cell.recurrent.bias.edit() = f.as<T>(from + ".bh");
+  const Tensor<T> wh = f.as<T>(from + ".wh");
+  Tensor<double> bh = f.at(from + ".bh");
+  if constexpr (has_inner_bias<C>) {
+    const Index n = cell.width;
+    cell.gates.weight.edit() = columns(wh, 0, 2 * n);
+    cell.candidate.weight.edit() = columns(wh, 2 * n, 3 * n);
+    cell.candidate.bias.edit() = xt::cast<T>(xt::view(bh, xt::range(2 * n, 3 * n)));
+    xt::view(bh, xt::range(2 * n, 3 * n)) = 0;
   } else {
-    cell.input.bias.edit() = Tensor<T>(xt::cast<T>(f.at(from + ".bx") + f.at(from + ".bh")));
+    cell.recurrent.weight.edit() = wh;
   }
+  cell.input.weight.edit() = f.as<T>(from + ".wx");
+  cell.input.bias.edit() = xt::cast<T>(f.at(from + ".bx") + bh);
+  if constexpr (requires { cell.projection; }) cell.projection.weight.edit() = f.as<T>(from + ".wr");
 }
 
 template <class C, class F>
 void compare_gradients(const C& cell, const std::string& from, F compare) {
+  using T = cell_scalar_t<C>;
+  const Tensor<T> bx = cell.input.bias.grad();
   compare("grad/" + from + ".wx", cell.input.weight.grad());
-  compare("grad/" + from + ".wh", cell.recurrent.weight.grad());
-  compare("grad/" + from + ".bx", cell.input.bias.grad());
-  if constexpr (has_two_biases<C>)
-    compare("grad/" + from + ".bh", cell.recurrent.bias.grad());
-  else
-    compare("grad/" + from + ".bh", cell.input.bias.grad());
+  compare("grad/" + from + ".bx", bx);
+  if constexpr (has_inner_bias<C>) {
+    const Tensor<T> gates = cell.gates.weight.grad(), candidate = cell.candidate.weight.grad();
+    Tensor<T> bh = bx;
+    xt::view(bh, xt::range(2 * cell.width, 3 * cell.width)) = cell.candidate.bias.grad();
+    compare("grad/" + from + ".wh", Tensor<T>(xt::concatenate(xt::xtuple(gates, candidate), 1)));
+    compare("grad/" + from + ".bh", bh);
+  } else {
+    compare("grad/" + from + ".wh", cell.recurrent.weight.grad());
+    compare("grad/" + from + ".bh", bx);
+  }
   if constexpr (requires { cell.projection; }) compare("grad/" + from + ".wr", cell.projection.weight.grad());
 }
 
