@@ -2,8 +2,6 @@
 
 #include <layers/fixture.h>
 #include <unroll/layers/layers.h>
-#include <xtensor/xbuilder.hpp>
-#include <xtensor/xview.hpp>
 
 // Recurrent layers beside PyTorch 2.13: outputs, final states and every gradient. See fixtures/make_torch_fixtures.py
 // for the files.
@@ -28,42 +26,38 @@ void collect(Stacked<L>& layer, std::vector<C*>& cells) {
 template <class C>
 constexpr bool has_inner_bias = requires(C& cell) { cell.candidate.bias; };
 
-/// Columns first .. last of a matrix.
-template <class A>
-auto columns(const A& a, Index first, Index last) {
-  return xt::view(a, xt::all(), xt::range(first, last));
-}
-
 template <class C, Real T = cell_scalar_t<C>>
 void take_weights(C& cell, const StoredReference& f, const std::string& from) {
-  const Tensor<T> wh = f.as<T>(from + ".wh");
-  Tensor<double> bh = f.at(from + ".bh");
+  Tape<T> tape;
+  const auto given = [&](const char* name) { return tape.constant(f.as<T>(from + name)); };
+  const Var<T> wh = given(".wh"), bx = given(".bx"), bh = given(".bh");
+  cell.input.weight.edit() = given(".wx").value();
   if constexpr (has_inner_bias<C>) {
-    const Index n = cell.width;
-    cell.gates.weight.edit() = columns(wh, 0, 2 * n);
-    cell.candidate.weight.edit() = columns(wh, 2 * n, 3 * n);
-    cell.candidate.bias.edit() = xt::cast<T>(xt::view(bh, xt::range(2 * n, 3 * n)));
-    xt::view(bh, xt::range(2 * n, 3 * n)) = 0;
+    const auto of_gates = [&](Var<T> v) { return slice(v, -1, 0, 2 * cell.width); };
+    const auto of_candidate = [&](Var<T> v) { return slice(v, -1, 2 * cell.width, 3 * cell.width); };
+    cell.gates.weight.edit() = of_gates(wh).value();
+    cell.candidate.weight.edit() = of_candidate(wh).value();
+    cell.candidate.bias.edit() = of_candidate(bh).value();
+    cell.input.bias.edit() = concat(of_gates(bx) + of_gates(bh), of_candidate(bx)).value();
   } else {
-    cell.recurrent.weight.edit() = wh;
+    cell.recurrent.weight.edit() = wh.value();
+    cell.input.bias.edit() = Var<T>(bx + bh).value();
   }
-  cell.input.weight.edit() = f.as<T>(from + ".wx");
-  cell.input.bias.edit() = xt::cast<T>(f.at(from + ".bx") + bh);
-  if constexpr (requires { cell.projection; }) cell.projection.weight.edit() = f.as<T>(from + ".wr");
+  if constexpr (requires { cell.projection; }) cell.projection.weight.edit() = given(".wr").value();
 }
 
-template <class C, class F>
+template <class C, class F, Real T = cell_scalar_t<C>>
 void compare_gradients(const C& cell, const std::string& from, F compare) {
-  using T = cell_scalar_t<C>;
-  const Tensor<T> bx = cell.input.bias.grad();
+  const auto& bx = cell.input.bias.grad();
   compare("grad/" + from + ".wx", cell.input.weight.grad());
   compare("grad/" + from + ".bx", bx);
   if constexpr (has_inner_bias<C>) {
-    const Tensor<T> gates = cell.gates.weight.grad(), candidate = cell.candidate.weight.grad();
-    Tensor<T> bh = bx;
-    xt::view(bh, xt::range(2 * cell.width, 3 * cell.width)) = cell.candidate.bias.grad();
-    compare("grad/" + from + ".wh", Tensor<T>(xt::concatenate(xt::xtuple(gates, candidate), 1)));
-    compare("grad/" + from + ".bh", bh);
+    Tape<T> tape;
+    const auto on_tape = [&](const Tensor<T>& g) { return tape.constant(g); };
+    const Var<T> of_gates = slice(on_tape(bx), 0, 0, 2 * cell.width);
+    compare("grad/" + from + ".wh",
+            concat(on_tape(cell.gates.weight.grad()), on_tape(cell.candidate.weight.grad())).value());
+    compare("grad/" + from + ".bh", concat(of_gates, on_tape(cell.candidate.bias.grad())).value());
   } else {
     compare("grad/" + from + ".wh", cell.recurrent.weight.grad());
     compare("grad/" + from + ".bh", bx);
