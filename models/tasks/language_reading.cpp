@@ -30,11 +30,12 @@ std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
   std::string all;
   for (const std::string& file : files) {
     const std::string content = bad.skips() ? read_file(file) : read_text(file);
+    const std::string_view text = without_byte_order_mark(content);
     if (!all.empty() && all.back() != '\n') all += '\n';
     Index number = 1;
-    for (std::size_t first = 0, end = 0; first < content.size(); first = end, ++number) {
-      end = std::min(content.find('\n', first), content.size() - 1) + 1;
-      const std::string_view line = std::string_view(content).substr(first, end - first);
+    for (std::size_t first = 0, end = 0; first < text.size(); first = end, ++number) {
+      end = std::min(text.find('\n', first), text.size() - 1) + 1;
+      const std::string_view line = text.substr(first, end - first);
       if (const std::size_t good = well_formed(line); good == line.size())
         all += line;
       else

@@ -138,4 +138,6 @@ TEST_CASE("language models: several files are one text, and lines that are not U
   CHECK(nats(run.train({.data = {data}, .valid = {data}})) != nats(whole));
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {bad}}), place.c_str(), FileError);
   CHECK(run.evaluate({.data = {bad}, .skip_bad = true}) == run.evaluate({.data = {good}}));
+  run.write("marked", "\xEF\xBB\xBFthe cat\nthe ship\n");
+  CHECK(nats(run.train({.data = {data, end, run.path("marked")}, .valid = {data}, .skip_bad = true})) == nats(whole));
 }
