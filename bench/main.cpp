@@ -15,6 +15,7 @@
 #include <structured.h>
 #include <training.h>
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/optim/shards.h>
 #include <CLI/CLI.hpp>
 
 // The benchmarks: ./run bench --help
@@ -179,7 +180,8 @@ int main(int argc, char** argv) {
   auto* train = app.add_subcommand("train", "training steps of the named shapes");
   train->add_option("--shape", name, "one shape; without it, all");
   train->add_option("--threads", threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  train->add_option("--shards", shards, "parts of the batch; 0: one per thread")->check(CLI::Range(0, 1024));
+  train->add_option("--shards", shards, "parts of the batch; 0: one per thread")
+      ->check(CLI::Range(Index{0}, Shards<>::most));
   train->add_option("--seconds", seconds, "how long to measure each")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -220,7 +222,8 @@ int main(int argc, char** argv) {
       for (TrainShape s : train_shapes()) {
         if (!name.empty() && s.name != shape_named(name).name) continue;
         s.each_row = each_row;
-        rows.push_back(measure(s, threads, shards == 0 ? threads : shards, seconds, phases));
+        rows.push_back(
+            measure(s, threads, shards == 0 ? std::min<Index>(threads, Shards<>::most) : shards, seconds, phases));
       }
       print(rows, json);
     }

@@ -12,7 +12,7 @@ namespace {
 struct Entry {
   const char* name;
   Index usual_steps, least_steps;
-  SyntheticTask (*make)(Index steps);
+  SyntheticTask (*make)();
 };
 
 constexpr std::array entries{Entry{"adding", 100, 2, detail::adding},
@@ -40,7 +40,7 @@ SyntheticTask synthetic_task(const std::string& name, Index steps) {
     if (steps == 0) steps = entry.usual_steps;
     require<ValueError>(steps >= entry.least_steps && steps <= most, "{}: {} steps are not in {} .. {}", name, steps,
                         entry.least_steps, most);
-    SyntheticTask task = entry.make(steps);
+    SyntheticTask task = entry.make();
     task.name = name;
     task.steps = steps;
     return task;

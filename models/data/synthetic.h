@@ -30,7 +30,7 @@ struct TextForm {
   const char* format;
   std::string (*line)(const Examples& e, Index row);
   /// Throws ValueError, saying what is wrong, for a line that is no sequence; unless it has to be `whole`, it may be
-  /// the beginning of one: then nothing is scored, and the steps from `first` on are the answer.
+  /// the beginning of one, and is for its answer alone, which is at the steps from `first` on.
   Examples (*parse)(std::string_view line, bool whole);
   /// The answer, from what a model says at the steps from `first` on, a row each: numbers or logits.
   std::string (*answer)(View<const float> said);
@@ -45,13 +45,15 @@ struct SyntheticTask {
   bool numbers = false;
   Index steps = 1;
   bool learnable = false;   // a model that remembers makes no error, at any length
-  double baseline = 0;      // loss of the best prediction without memory
   double solved_loss = 0;   // of numbers: solved at this loss or below
   double solved_share = 0;  // of classes: solved when this share of sequences is right throughout
   Examples (*draw_examples)(Rng& rng, Index steps, Index batch) = nullptr;
   const TextForm* text = nullptr;
+  double (*baseline_of)(Index steps) = nullptr;
 
   Examples draw(Rng& rng, Index batch) const { return draw_examples(rng, steps, batch); }
+  /// The loss of the best prediction without memory.
+  double baseline() const { return baseline_of(steps); }
 };
 
 /// adding           inputs (u, mark), u uniform in 0 .. 1; after the last step the sum of the two marked u, one in each

@@ -113,24 +113,24 @@ constexpr TextForm sine_text{"numbers between spaces",
 
 namespace detail {
 
-SyntheticTask adding(Index) {
+SyntheticTask adding() {
   return {.what = "add the two marked numbers of a sequence",
           .features = 2,
           .numbers = true,
           .learnable = true,
-          .baseline = 1.0 / 6,
           .solved_loss = 0.005,
           .draw_examples = draw_adding,
-          .text = &adding_text};
+          .text = &adding_text,
+          .baseline_of = [](Index) { return 1.0 / 6; }};
 }
 
-SyntheticTask sine(Index) {
+SyntheticTask sine() {
   return {.what = "the next value of a noisy sine",
           .numbers = true,
-          .baseline = 0.5 + noise * noise,
           .solved_loss = 1.5 * noise * noise,
           .draw_examples = draw_sine,
-          .text = &sine_text};
+          .text = &sine_text,
+          .baseline_of = [](Index) { return 0.5 + noise * noise; }};
 }
 
 }  // namespace detail

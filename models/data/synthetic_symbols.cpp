@@ -192,9 +192,10 @@ constexpr TextForm reber_text{
     [](View<const float> logits) {
       const float* const last = logits.row(logits.rows - 1);
       std::vector<std::pair<double, char>> likely;
+      const float largest = *std::max_element(last, last + logits.cols);
       double total = 0;
       for (std::size_t k = 0; k < reber_symbols.size(); ++k) {
-        likely.emplace_back(std::exp(static_cast<double>(last[k])), reber_symbols[k]);
+        likely.emplace_back(std::exp(static_cast<double>(last[k] - largest)), reber_symbols[k]);
         total += likely.back().first;
       }
       std::ranges::sort(likely, std::greater<>());
@@ -206,46 +207,48 @@ constexpr TextForm reber_text{
     }};
 
 template <bool Embedded>
-SyntheticTask reber_task(Index steps) {
+SyntheticTask reber_task() {
   constexpr Index symbols = reber_symbols.size();
   return {.what = Embedded ? "the same, with a symbol to remember from the beginning to the end"
                            : "the next symbol of the Reber grammar",
           .features = symbols,
           .outputs = symbols,
-          .baseline = from_last_symbol<Embedded>(steps),
           .solved_share = 0.99,
           .draw_examples = draw_strings<Embedded>,
-          .text = &reber_text<Embedded>};
+          .text = &reber_text<Embedded>,
+          .baseline_of = from_last_symbol<Embedded>};
 }
 
 }  // namespace
 
 namespace detail {
 
-SyntheticTask copy(Index steps) {
+SyntheticTask copy() {
   return {.what = "repeat ten symbols after many blanks",
           .features = copy_symbols + 2,
           .outputs = copy_symbols + 1,
           .learnable = true,
-          .baseline = static_cast<double>(copied) * std::log(static_cast<double>(copy_symbols)) /
-                      static_cast<double>(steps + 2 * copied),
           .solved_share = 0.99,
           .draw_examples = draw_copy,
-          .text = &copy_text};
+          .text = &copy_text,
+          .baseline_of = [](Index steps) {
+            return static_cast<double>(copied) * std::log(static_cast<double>(copy_symbols)) /
+                   static_cast<double>(steps + 2 * copied);
+          }};
 }
 
-SyntheticTask parity(Index) {
+SyntheticTask parity() {
   return {.what = "whether the ones so far are odd",
           .outputs = 2,
           .learnable = true,
-          .baseline = std::numbers::ln2,
           .solved_share = 0.99,
           .draw_examples = draw_parity,
-          .text = &parity_text};
+          .text = &parity_text,
+          .baseline_of = [](Index) { return std::numbers::ln2; }};
 }
 
-SyntheticTask reber(Index steps) { return reber_task<false>(steps); }
-SyntheticTask embedded_reber(Index steps) { return reber_task<true>(steps); }
+SyntheticTask reber() { return reber_task<false>(); }
+SyntheticTask embedded_reber() { return reber_task<true>(); }
 
 }  // namespace detail
 

@@ -99,7 +99,7 @@ struct Program {
           saved.log = o.log;
           saved.baselines = o.baselines;
           saved.test = o.test;
-          saved.skip_bad = o.skip_bad;
+          saved.skip_bad = saved.skip_bad || o.skip_bad;
           if (data->count() > 0) saved.data = o.data;
           if (!o.valid.empty()) saved.valid = o.valid;
           return train_language_model(saved, report) ? done : interrupted;

@@ -10,6 +10,7 @@ json to_json(const LanguageTraining& options) {
   all["task"] = o.task();
   all["data"] = o.data;
   all["valid"] = o.valid;
+  all["skip_bad"] = o.skip_bad;
   return all;
 }
 
@@ -22,6 +23,7 @@ LanguageTraining from_json(const json& config, const std::string& file) {
     o.words = task == "word-lm";
     o.data = config.at("data");
     o.valid = config.at("valid");
+    o.skip_bad = config.at("skip_bad");
   } catch (const json::exception& error) {
     throw FileError(fmt::format("model: {} describes no language model: {}", file, error.what()));
   }

@@ -88,7 +88,11 @@ class SyntheticTrainer {
 
   /// One update; returns the loss before it. Throws Error when that is not finite.
   double update();
+  /// Throws Error when the loss is not finite.
   SyntheticScore evaluate(Index sequences) const;
+  /// The same on some sequences, and on more if these are solved, which then says whether the task is.
+  SyntheticScore try_out();
+  bool solved() const { return solved_; }
 
   void save(const std::string& path);
   /// Goes on where the file stood. Throws FileError.
@@ -115,6 +119,7 @@ class SyntheticTrainer {
   Index updates_ = 0;
   Index length_ = 0, at_length_ = 0;  // and updates with it
   double smoothed_ = 0;               // loss
+  bool solved_ = false;
 };
 
 /// Trains until the task is solved or the updates are made, reports and saves. Returns false when it was interrupted;

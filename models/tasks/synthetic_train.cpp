@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include <unroll/models/checkpoint.h>
@@ -21,7 +22,7 @@ Fields result_of(const SyntheticTraining& o, const SyntheticTask& task, const Sy
                 {"cell", o.cell},
                 {"steps", static_cast<std::int64_t>(task.steps)},
                 {"loss", score.loss},
-                {"baseline", task.baseline}};
+                {"baseline", task.baseline()}};
   if (!task.numbers) fields.emplace_back("share_right", score.share_right);
   fields.emplace_back("solved", std::string(score.solved ? "yes" : "no"));
   fields.emplace_back("updates", static_cast<std::int64_t>(updates));
@@ -29,9 +30,9 @@ Fields result_of(const SyntheticTraining& o, const SyntheticTask& task, const Sy
 }
 
 std::string text_of(const SyntheticTask& task, const SyntheticScore& score) {
-  return task.numbers ? fmt::format("error {:.5f}, without memory {:.5f}", score.loss, task.baseline)
+  return task.numbers ? fmt::format("error {:.5f}, without memory {:.5f}", score.loss, task.baseline())
                       : fmt::format("{:.4f} nats, without memory {:.4f}; {:.1f} % of sequences right throughout",
-                                    score.loss, task.baseline, 100 * score.share_right);
+                                    score.loss, task.baseline(), 100 * score.share_right);
 }
 
 }  // namespace
@@ -75,7 +76,7 @@ double SyntheticTrainer::update() {
 void SyntheticTrainer::grow(double loss) {
   constexpr Index least = 50;
   smoothed_ = at_length_ == 0 ? loss : 0.95 * smoothed_ + 0.05 * loss;
-  if (++at_length_ < least || smoothed_ > 0.1 * synthetic_task(task_.name, length_).baseline) return;
+  if (++at_length_ < least || smoothed_ > 0.1 * synthetic_task(task_.name, length_).baseline()) return;
   length_ = std::min(task_.steps, length_ + (length_ + 1) / 2);
   at_length_ = 0;
 }
@@ -85,7 +86,16 @@ SyntheticScore SyntheticTrainer::evaluate(Index sequences) const {
   std::vector<Examples> drawn;
   for (Index done = 0; done < sequences; done += drawn.back().batch())
     drawn.push_back(task_.draw(rng, std::min<Index>(128, sequences - done)));
-  return score_of(model_, task_, drawn);
+  const SyntheticScore score = score_of(model_, task_, drawn);
+  require<Error>(std::isfinite(score.loss), "train: the loss is {} after update {}: is --rate {} too large?",
+                 score.loss, updates_, options_.rate);
+  return score;
+}
+
+SyntheticScore SyntheticTrainer::try_out() {
+  const SyntheticScore score = evaluate(256);
+  solved_ = score.solved && evaluate(1024).solved;
+  return score;
 }
 
 void SyntheticTrainer::save(const std::string& path) {
@@ -102,6 +112,7 @@ void SyntheticTrainer::save(const std::string& path) {
                                      {"length", length_},
                                      {"at_length", at_length_},
                                      {"smoothed", smoothed_},
+                                     {"solved", solved_},
                                      {"examples", examples_.position()},
                                      {"noise", noise},
                                      {"optimizer_steps", adam_.steps()}}
@@ -114,7 +125,7 @@ void SyntheticTrainer::resume(const std::string& path) {
   const Checkpoint file = Checkpoint::read(path);
   try {
     const json at = json::parse(file.metadata.at("training"));
-    file.get_optimizer(adam_, at.at("optimizer_steps"));
+    const Index steps = at.at("optimizer_steps");
     examples_.seek(at.at("examples"));
     for (Index s = 0; s < shards_.count(); ++s)
       shards_.tape(s).rng().seek(at.at("noise").at(static_cast<std::size_t>(s)));
@@ -122,6 +133,12 @@ void SyntheticTrainer::resume(const std::string& path) {
     length_ = at.at("length");
     at_length_ = at.at("at_length");
     smoothed_ = at.at("smoothed");
+    solved_ = at.at("solved");
+    require<ValueError>(steps >= 0 && updates_ >= 0 && updates_ <= options_.updates,
+                        "{} updates, and {} of the optimizer, are not in 0 .. {}", updates_, steps, options_.updates);
+    require<ValueError>(length_ >= 1 && length_ <= task_.steps, "a length of {} is not in 1 .. {}", length_,
+                        task_.steps);
+    file.get_optimizer(adam_, steps);
   } catch (const std::exception& error) {
     throw FileError(fmt::format("resume: {} does not say where training stood: {}", path, error.what()));
   }
@@ -147,12 +164,16 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
                          options.cell, count_parameters(trainer.model()), options.layers, options.hidden,
                          options.batch));
   TrainingLog log(options.log, !options.resume.empty());
+  const auto log_score = [&](const SyntheticScore& score) {
+    log.scalar(trainer.updates(), "valid/loss", score.loss);
+    if (!task.numbers) log.scalar(trainer.updates(), "valid/share_right", score.share_right);
+  };
   const InterruptGuard guard;
-  bool stopped = false, interrupted = false, solved = false;
+  bool stopped = false, interrupted = false;
   double smoothed = 0;
   const Index from = trainer.updates();
   Index length = trainer.length();
-  while (trainer.updates() < options.updates && !solved && !stopped) {
+  while (trainer.updates() < options.updates && !trainer.solved() && !stopped) {
     const double loss = trainer.update();
     const Index taken = trainer.updates() - from;
     smoothed = taken == 1 ? loss : 0.99 * smoothed + 0.01 * loss;
@@ -165,12 +186,10 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
     if (trainer.length() != length)
       report.say(fmt::format("update {}: {} steps from now on", trainer.updates(), length = trainer.length()));
     if (length == task.steps && trainer.updates() % evaluate_every == 0) {
-      const SyntheticScore score = trainer.evaluate(256);
-      solved = score.solved && trainer.evaluate(1024).solved;
-      log.scalar(trainer.updates(), "valid/loss", score.loss);
-      if (!task.numbers) log.scalar(trainer.updates(), "valid/share_right", score.share_right);
-      report.say(
-          fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score), solved ? ": solved" : ""));
+      const SyntheticScore score = trainer.try_out();
+      log_score(score);
+      report.say(fmt::format("update {}: held out {}{}", trainer.updates(), text_of(task, score),
+                             trainer.solved() ? ": solved" : ""));
     }
     interrupted = InterruptGuard::requested();
     stopped = interrupted || (options.max_steps > 0 && taken == options.max_steps);
@@ -182,7 +201,9 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
   if (stopped)
     report.say(fmt::format("stopped at update {} of {}; go on with --resume {}", trainer.updates(), options.updates,
                            options.out));
-  report.result(result_of(options, task, trainer.evaluate(1024), trainer.updates()));
+  const SyntheticScore score = trainer.evaluate(1024);
+  log_score(score);
+  report.result(result_of(options, task, score, trainer.updates()));
   return !interrupted;
 }
 

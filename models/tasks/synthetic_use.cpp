@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,7 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 /// How many sequences of `e` are right at every scored step: each class that is allowed there has a larger logit than
-/// each that is not.
+/// each that is not. What is not a number is not right.
 Index count_right(const Var<>& logits, const Examples& e) {
   const View<const float> rows = values(contiguous(logits));
   const auto batch = static_cast<std::size_t>(e.batch());
@@ -21,6 +22,7 @@ Index count_right(const Var<>& logits, const Examples& e) {
     float least_allowed = std::numeric_limits<float>::infinity(), most_other = -least_allowed;
     for (Index k = 0; k < rows.cols; ++k) {
       const float x = rows.row(static_cast<Index>(i))[k];
+      if (std::isnan(x)) right[i % batch] = false;
       if ((e.allowed[i] >> static_cast<unsigned>(k) & 1U) != 0U)
         least_allowed = std::min(least_allowed, x);
       else
@@ -72,6 +74,7 @@ class SyntheticApplication : public Task {
     if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
     require<FileError>(!sequences.empty(), "{}: there is nothing to read", data.data[0]);
     const SyntheticScore score = score_of(trained.model, trained.task, sequences);
+    require<Error>(std::isfinite(score.loss), "eval: the loss of {} is {}", model, score.loss);
     Fields fields{{"task", name_},
                   {"split", std::string("eval")},
                   {"examples", static_cast<std::int64_t>(sequences.size())},
