@@ -11,10 +11,7 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 bool is_utf8(const CsvRow& row) {
-  for (std::string_view text : row.fields)
-    for (std::size_t n = 0; !text.empty(); text.remove_prefix(n))
-      if (n = detail::character_length(text); n == 0) return false;
-  return true;
+  return std::ranges::all_of(row.fields, [](std::string_view text) { return detail::is_utf8(text); });
 }
 
 /// libcsv, which knows of no lines, is fed one at a time: that on which a row begins is then known.

@@ -12,21 +12,12 @@ namespace {
 
 constexpr std::string_view space = "\u2581";
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t n = detail::character_length(text);
-    if (n == 0) return false;
-    text.remove_prefix(n);
-  }
-  return true;
-}
-
 bool is_blank(std::string_view text) { return split_words(text).empty(); }
 
 /// Keeps a pair, or says what is wrong with it.
 void add(std::vector<SentencePair>& pairs, std::string_view source, std::string_view target, const std::string& place,
          BadLines& bad) {
-  if (!is_utf8(source) || !is_utf8(target))
+  if (!detail::is_utf8(source) || !detail::is_utf8(target))
     bad.report(place, "the text is not UTF-8");
   else if (is_blank(source) || is_blank(target))
     bad.report(place, "a sentence and its translation are expected, and one of them is empty");

@@ -53,8 +53,7 @@ auto by_lines(const std::string& content, const std::string& name, F f) {
   try {
     return f();
   } catch (const FileError&) {
-    std::size_t byte = 0, n = 0;
-    while ((n = detail::character_length(std::string_view(content).substr(byte))) > 0) byte += n;
+    const std::size_t byte = detail::well_formed(content);
     const auto line = 1 + std::count(content.begin(), content.begin() + static_cast<std::ptrdiff_t>(byte), '\n');
     throw FileError(fmt::format("{}:{}: invalid UTF-8 at byte {}", name, line, byte));
   }

@@ -19,6 +19,16 @@ std::size_t detail::character_length(std::string_view text) {
   return overlong || beyond || !tail(2) || !tail(3) ? 0 : 4;
 }
 
+std::size_t detail::well_formed(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t n = character_length(text.substr(at));
+    if (n == 0) break;
+    at += n;
+  }
+  return at;
+}
+
 std::uint32_t detail::code_point(std::string_view character) {
   static constexpr std::array<std::uint32_t, 5> lead_mask{0, 0x7F, 0x1F, 0x0F, 0x07};
   std::uint32_t code = static_cast<unsigned char>(character[0]) & lead_mask[character.size()];

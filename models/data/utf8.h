@@ -22,6 +22,10 @@ namespace detail {
 /// 3-7).
 std::size_t character_length(std::string_view text);
 
+/// How many bytes at the front of `text` are well-formed characters: all, if it is UTF-8.
+std::size_t well_formed(std::string_view text);
+inline bool is_utf8(std::string_view text) { return well_formed(text) == text.size(); }
+
 /// The code point of one well-formed character.
 std::uint32_t code_point(std::string_view character);
 

@@ -14,16 +14,6 @@ struct Part {
   double nats = 0;
 };
 
-/// Where a text is not UTF-8, or binary; else its size.
-std::size_t well_formed(std::string_view text) {
-  std::size_t at = 0;
-  for (std::size_t n = 1; at < text.size(); at += n) {
-    n = detail::character_length(text.substr(at));
-    if (n == 0 || text[at] == '\0') return at;
-  }
-  return at;
-}
-
 }  // namespace
 
 std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
@@ -36,7 +26,7 @@ std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
     for (std::size_t first = 0, end = 0; first < text.size(); first = end, ++number) {
       end = std::min(text.find('\n', first), text.size() - 1) + 1;
       const std::string_view line = text.substr(first, end - first);
-      if (const std::size_t good = well_formed(line); good == line.size())
+      if (const std::size_t good = std::min(detail::well_formed(line), line.find('\0')); good == line.size())
         all += line;
       else
         bad.report(fmt::format("{}:{}", file, number), fmt::format("invalid UTF-8 at byte {}", first + good));

@@ -21,10 +21,14 @@ TEST_CASE("utf8: words are separated by the white space of Unicode") {
 
 TEST_CASE("utf8: what is not well formed is refused, with its place") {
   CHECK_THROWS_WITH_AS(split_characters("ab\x80"), "characters: invalid UTF-8 at byte 2", ValueError);
+  CHECK(detail::well_formed("é\xFFé") == 2);
+  CHECK(detail::is_utf8("aé中🙂"));
+  CHECK(detail::is_utf8(""));
   // Overlong forms, a surrogate, beyond the last code point, cut short.
   for (const char* wrong :
        {"\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE4\xB8", "\xF0\x9F\x99"}) {
     CHECK_THROWS_AS(count_characters(wrong), ValueError);
     CHECK_THROWS_AS(split_words(wrong), ValueError);
+    CHECK_FALSE(detail::is_utf8(wrong));
   }
 }
