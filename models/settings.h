@@ -46,6 +46,13 @@ Settings settings_of(O& options) {
   return all;
 }
 
+/// The options of a training that change no bit of its result, and of which a model file says nothing.
+template <class O>
+Settings running_settings(O& options) {
+  return {{"threads", &options.threads, "threads; the result does not depend on them", range::threads},
+          {"log", &options.log, "folder for curves, as CSV and for TensorBoard", {}}};
+}
+
 /// Throws ValueError, such as "train: --hidden 0 is not in 1 .. 65536", for a number outside its range.
 void check_range(const char* command, const std::string& name, double value, Range range);
 /// The same for all options of a training.
@@ -53,6 +60,10 @@ void check(const Settings& settings);
 template <class O>
 void check_options(O options) {
   check(settings_of(options));
+}
+template <class O>
+void check_running(O options) {
+  check(running_settings(options));
 }
 
 nlohmann::json to_json(const Settings& settings);

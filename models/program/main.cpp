@@ -77,10 +77,9 @@ struct Program {
     lm->add_flag("--skip-bad", o.skip_bad, "leave out lines that are not UTF-8, and count them");
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
     add_settings(lm, settings_of(o));
-    lm->add_option("--threads", o.threads, "threads; the result does not depend on them");
+    add_settings(lm, running_settings(o));
     lm->add_option("--minutes", o.minutes, "no epoch is begun after so many; 0: any number");
     lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
-    lm->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
@@ -115,9 +114,8 @@ struct Program {
     static SyntheticTraining o{.start = 20};
     CLI::App* task = add(train, name.c_str(), synthetic_task(name).what);
     add_settings(task, settings_of(o));
-    task->add_option("--threads", o.threads, "threads; the result does not depend on them");
+    add_settings(task, running_settings(o));
     task->add_option("--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never");
-    task->add_option("--log", o.log, "folder for curves, as CSV and for TensorBoard")->type_name("DIR");
     auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");

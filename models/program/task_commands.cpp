@@ -85,14 +85,16 @@ void add_settings(CLI::App* command, const Settings& settings) {
   for (const Setting& s : settings)
     std::visit(
         [&](auto* value) {
-          if constexpr (std::same_as<decltype(value), bool*>)
+          if constexpr (std::same_as<decltype(value), bool*>) {
             command->add_flag(fmt::format("--{0},!--no-{0}", s.name), *value, s.help);
-          else
-            command->add_option("--" + s.name, *value, s.help);
+          } else {
+            CLI::Option* option = command->add_option("--" + s.name, *value, s.help);
+            if (s.name == "cell") option->check(CLI::IsMember(cell_names()));
+            if (s.name == "wrapper") option->check(CLI::IsMember(wrapper_names()));
+            if (s.name == "log") option->type_name("DIR");
+          }
         },
         s.value);
-  for (const auto& [name, known] : {std::pair("--cell", cell_names()), std::pair("--wrapper", wrapper_names())})
-    if (CLI::Option* option = command->get_option_no_throw(name)) option->check(CLI::IsMember(known));
 }
 
 CLI::Option* add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {

@@ -22,7 +22,7 @@ LanguageTraining LanguageTraining::of_words() {
 
 void check_language_training(const LanguageTraining& o) {
   check_options(o);
-  check_range("train", "threads", static_cast<double>(o.threads), range::threads);
+  check_running(o);
   check_range("train", "minutes", o.minutes, range::not_negative);
   require<ValueError>(o.shards <= o.batch, "train: {} shards of a batch of {}", o.shards, o.batch);
   require<ValueError>(!o.tied || o.embed == o.hidden, "train: with --tied, --embed {} should be --hidden {}", o.embed,

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <fstream>
 
@@ -19,8 +20,7 @@ class LanguageTask : public Task {
   std::string format() const override { return "UTF-8 text"; }
   Settings settings() override {
     Settings all = settings_of(o_);
-    all.push_back({"threads", &o_.threads, "threads; the result does not depend on them", range::threads});
-    all.push_back({"log", &o_.log, "folder for curves, as CSV and for TensorBoard", {}});
+    std::ranges::copy(running_settings(o_), std::back_inserter(all));
     return all;
   }
 

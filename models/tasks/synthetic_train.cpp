@@ -155,7 +155,7 @@ void SyntheticTrainer::start_from(const SyntheticModel& model) {
 }
 
 bool train_synthetic(const SyntheticTraining& options, Report& report) {
-  check_range("train", "threads", static_cast<double>(options.threads), range::threads);
+  check_running(options);
   check_output("train", options.out);
   SyntheticTrainer trainer(options);
   if (!options.resume.empty()) trainer.resume(options.resume);

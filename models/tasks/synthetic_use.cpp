@@ -50,8 +50,7 @@ class SyntheticApplication : public Task {
   std::string format() const override { return fmt::format("lines of {}", synthetic_task(name_).text->format); }
   Settings settings() override {
     Settings all = settings_of(o_);
-    all.push_back({"threads", &o_.threads, "threads; the result does not depend on them", range::threads});
-    all.push_back({"log", &o_.log, "folder for curves, as CSV and for TensorBoard", {}});
+    std::ranges::copy(running_settings(o_), std::back_inserter(all));
     return all;
   }
 
