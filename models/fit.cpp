@@ -34,6 +34,8 @@ Batches draw_batches(std::span<const Index> lengths, Index batch, Rng& rng) {
   return batches;
 }
 
+static_assert(range::shards.most == Shards<>::most);
+
 class Fitting {
  public:
   Fitting(const FitProblem& problem, const FitOptions& options, Report& report)

@@ -31,8 +31,7 @@ class Shards {
 
   /// Adds the gradients of a batch to the parameters and returns its loss: the sum of loss_of(tape, s), a scalar, over
   /// the first `used` shards. loss_of runs on several threads at once; it rewinds the tape, or goes on from a state
-  /// that Tape::restart kept. Throws what the first shard to fail threw; gradients may then hold
-  /// those of others.
+  /// that Tape::restart kept. Throws what the first shard to fail threw; gradients may then hold those of others.
   template <class F>
   double backward(Index used, F loss_of) {
     require<ValueError>(used >= 1 && used <= count(), "shards: {} of {} cannot be used", used, count());

@@ -18,8 +18,8 @@ LanguageTraining from_json(const json& config, const std::string& file) {
   LanguageTraining o;
   try {
     const std::string task = config.at("task");
-    require<FileError>(task == "char-lm" || task == "word-lm",
-                       "model: {} is of the task {}, and no language model; unroll inspect takes it", file, task);
+    require<FileError>(task == "char-lm" || task == "word-lm", "model: {} is of the task {}, and no language model",
+                       file, task);
     o.words = task == "word-lm";
     o.data = config.at("data");
     o.valid = config.at("valid");

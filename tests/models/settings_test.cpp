@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-
 #include <unroll/models/settings.h>
 #include <unroll/models/task.h>
 
