@@ -96,8 +96,8 @@ def torch_step(cell, layers, data, compiled=False, sparse=False):
             for x in projected.unbind(0):
                 if cell == "mgu":
                     xf, xc = x.chunk(2, 1)
-                    f = torch.sigmoid(xf + h @ w["gate"])
-                    h = h + f * (torch.tanh(xc + (f * h) @ w["candidate"]) - h)
+                    f = torch.sigmoid(torch.addmm(xf, h, w["gate"]))
+                    h = h + f * (torch.tanh(torch.addmm(xc, f * h, w["candidate"])) - h)
                 else:
                     i, f, g, o = torch.addmm(x, h, w["recurrent"]).chunk(4, 1)
                     c = torch.sigmoid(f + w["peep_f"] * c) * c + torch.sigmoid(i + w["peep_i"] * c) * torch.tanh(g)

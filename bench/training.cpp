@@ -268,8 +268,8 @@ double TrainShape::flops() const {
 double TrainShape::needed_bytes() const {
   const double directions = ragged ? 2 : 1, h = static_cast<double>(hidden);
   // Beyond the projected gates: the output, and the cell state of an LSTM, the candidate's product of a GRU, the
-  // recurrent products of a minimal gated unit.
-  const double inner = cell == "rnn" ? 1 : cell == "mgu" ? 5 : 2;
+  // gate and the gated state of a minimal gated unit.
+  const double inner = cell == "rnn" ? 1 : cell == "mgu" ? 3 : 2;
   const double values =
       static_cast<double>(embed) + static_cast<double>(layers) * directions * h * (gates(cell) + inner);
   // The exponentials of the logits, which are kept; and of a ragged batch the outputs, with padding.

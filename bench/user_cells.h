@@ -21,8 +21,8 @@ struct MGUCell {
   Var<T> project(Var<T> xs) const { return input(xs); }
   State step(Var<T> x, State h) const {
     auto [xf, xc] = split<2>(x);
-    Var<T> f = sigmoid(xf + gate(h));
-    return h + f * (tanh(xc + candidate(f * h)) - h);
+    Var<T> f = sigmoid(addmm(xf, h, gate.weight));
+    return h + f * (tanh(addmm(xc, f * h, candidate.weight)) - h);
   }
   static void fields(auto& m, auto&& f) { f("input", m.input), f("gate", m.gate), f("candidate", m.candidate); }
 };
