@@ -118,7 +118,7 @@ class TrainingOf final : public Training {
         all_(random_data(shape)),
         shards_(shards, threads) {
     for (Index s = 0; s < shards; ++s)
-      parts_.push_back({part_of(all_, s * shape.batch / shards, (s + 1) * shape.batch / shards)});
+      parts_.push_back({part_of(all_, part_begin(shape.batch, s, shards), part_begin(shape.batch, s + 1, shards))});
   }
 
   double step() override {

@@ -83,7 +83,7 @@ class Fitting {
     const CosineDecay decay{o_.rate, total, o_.rate / 50};
     adam_.set_rate(WarmUp{std::min(100.0, total / 20), decay}(static_cast<double>(step_)));
     const double loss = shards_.backward(shards, [&](Tape<>& tape, Index s) {
-      const Index first = s * count / shards, last = (s + 1) * count / shards;
+      const Index first = part_begin(count, s, shards), last = part_begin(count, s + 1, shards);
       tape.rewind();
       const Var<> of_part = problem_.loss(
           tape, std::span(batch).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));

@@ -8,6 +8,9 @@
 
 namespace unroll::inline UNROLL_ISA {
 
+/// Where part `part` of `parts` begins, of n things: as even as can be.
+constexpr Index part_begin(Index n, Index part, Index parts) { return n * part / parts; }
+
 /// The parts of a batch, each with a tape that computes and differentiates it, on one or more threads. Their gradients
 /// are summed in the order of the shards: the result depends on how many there are, and neither on the number of
 /// threads nor on timing.
@@ -31,20 +34,26 @@ class Shards {
 
   /// Adds the gradients of a batch to the parameters and returns its loss: the sum of loss_of(tape, s), a scalar, over
   /// the first `used` shards. loss_of runs on several threads at once; it rewinds the tape, or goes on from a state
-  /// that Tape::restart kept. Throws what the first shard to fail threw; gradients may then hold those of others.
+  /// that Tape::restart kept. Throws what the first shard to fail threw; the parameters may then have the gradients of
+  /// shard 0, and no others.
   template <class F>
   double backward(Index used, F loss_of) {
     require<ValueError>(used >= 1 && used <= count(), "shards: {} of {} cannot be used", used, count());
-    workers_.run(used, [&](Index s) {
-      Shard& shard = at(s);
-      const Var<T> loss(loss_of(shard.tape, s));
-      shard.loss = static_cast<double>(loss.item());
-      // The first adds to the parameters themselves; the others are added after it.
-      if (s == 0)
-        shard.tape.backward(loss);
-      else
-        shard.tape.backward(loss, shard.gradients);
-    });
+    try {
+      workers_.run(used, [&](Index s) {
+        Shard& shard = at(s);
+        const Var<T> loss(loss_of(shard.tape, s));
+        shard.loss = static_cast<double>(loss.item());
+        // The first adds to the parameters themselves; the others are added after it.
+        if (s == 0)
+          shard.tape.backward(loss);
+        else
+          shard.tape.backward(loss, shard.gradients);
+      });
+    } catch (...) {
+      for (const auto& shard : shards_) shard->gradients.clear();
+      throw;
+    }
     double sum = at(0).loss;
     for (Index s = 1; s < used; ++s) {
       at(s).gradients.deliver(&workers_);

@@ -122,6 +122,11 @@ void Gradients<T>::deliver(Workers* workers) {
   run(workers, static_cast<Index>(entries_.size()), deliver_one);
 }
 
+template <Real T>
+void Gradients<T>::clear() {
+  for (const auto& [parameter, gradient] : entries_) gradient->clear();
+}
+
 template class Gradient<float>;
 template class Gradient<double>;
 template class Gradients<float>;

@@ -134,6 +134,7 @@ class Gradients {
   Gradient<T>& of(const Parameter<T>& parameter);
   /// Adds all to the parameters' own gradients, and clears; with `workers`, several parameters at a time.
   void deliver(Workers* workers = nullptr);
+  void clear();
 
  private:
   std::vector<std::pair<const Parameter<T>*, std::unique_ptr<Gradient<T>>>> entries_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <unroll/models/data/utf8.h>
+#include <unroll/optim/shards.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -58,7 +59,7 @@ std::pair<double, std::int64_t> read_text_with(const LanguageModel& model, const
     windows.fill(k, window);
     workers.run(count, [&](Index p) {
       Part& part = *parts[static_cast<std::size_t>(p)];
-      const Index first = p * o.lanes / count, end = (p + 1) * o.lanes / count;
+      const Index first = part_begin(o.lanes, p, count), end = part_begin(o.lanes, p + 1, count);
       if (k == 0) part.state = model.initial(part.tape, end - first);
       const auto [loss, next] = model.loss(part.tape, rows_of(window.inputs, first, end, part.inputs),
                                            rows_of(window.targets, first, end, part.targets), part.state);

@@ -57,23 +57,34 @@ class Training {
       for (Parameter<>* p : parameters(model_)) p->edit() = init::uniform<float>(p->shape(), o_.init, rng_);
   }
 
+  /// `at` is what save() wrote beside the arrays.
   void resume(const std::string& path, const nlohmann::json& at) {
-    load(model_, path);
-    const Checkpoint file = Checkpoint::read(path);
     try {
+      require<FileError>(at.at("fingerprint") == fingerprint(train_.ids()), "resume: {} was not trained on {}", path,
+                         train_.name());
+      load(model_, path);
+      const Checkpoint file = Checkpoint::read(path);
       epoch_ = at.at("epoch");
       window_ = at.at("window");
       step_ = at.at("step");
       total_ = at.at("total");
+      smoothed_ = at.at("smoothed");
+      const Index per_epoch = windows().count(), steps = at.at("optimizer_steps");
+      require<ValueError>(epoch_ >= 0 && window_ >= 0 && window_ <= per_epoch && step_ == epoch_ * per_epoch + window_,
+                          "step {} is not window {} of {} in epoch {}", step_, window_, per_epoch, epoch_);
+      require<ValueError>(total_ >= step_ && total_ <= std::max(o_.epochs, most_timed_epochs) * per_epoch && steps >= 0,
+                          "step {} of {}, and {} of the optimizer", step_, total_, steps);
       if (at.contains("best")) {
         best_nats_ = at.at("best");
         best_epoch_ = at.at("best_epoch");
+        require<ValueError>(best_epoch_ >= 0 && best_epoch_ <= epoch_, "the best epoch {} is none of {}", best_epoch_,
+                            epoch_ + 1);
         best_ = file.get_best<float>(model_);
       }
       std::visit(
           [&](auto& optimizer) {
             optimizer.set_rate(at.at("rate"));
-            file.get_optimizer(optimizer, at.at("optimizer_steps"));
+            file.get_optimizer(optimizer, steps);
           },
           optimizer_);
       for (Index s = 0; s < o_.shards; ++s) {
@@ -81,7 +92,7 @@ class Training {
         begin(s);
         file.get_state(fmt::format("state/{}", s), lanes(s).state);
       }
-    } catch (const nlohmann::json::exception& error) {
+    } catch (const FileError&) { throw; } catch (const std::exception& error) {
       throw FileError(fmt::format("resume: {} does not say where training stood: {}", path, error.what()));
     }
     resumed_ = true;
@@ -89,7 +100,7 @@ class Training {
 
   /// Returns false if interrupted.
   bool run() {
-    const auto windows = train_.windows({.batch = o_.batch, .steps = o_.steps});
+    const Windows windows = this->windows();
     const Index per_epoch = windows.count();
     if (!resumed_) total_ = o_.epochs * per_epoch;
     log_.emplace(o_.log, resumed_);
@@ -137,7 +148,7 @@ class Training {
   Model& model() { return model_; }
 
  private:
-  static constexpr Index calibration_steps = 20;
+  static constexpr Index calibration_steps = 20, most_timed_epochs = 1000;
 
   /// Says how well held-out text is read, in several pieces at once, which is quicker.
   void validate() {
@@ -160,9 +171,9 @@ class Training {
   }
 
   Lanes& lanes(Index shard) { return lanes_[static_cast<std::size_t>(shard)]; }
-  Index lane(Index shard) const { return shard * o_.batch / o_.shards; }
+  Index lane(Index shard) const { return part_begin(o_.batch, shard, o_.shards); }
   Index epochs_text() const {
-    const Index per_epoch = train_.windows({.batch = o_.batch, .steps = o_.steps}).count();
+    const Index per_epoch = windows().count();
     return (total_ + per_epoch - 1) / per_epoch;
   }
   double trained_per_second() const { return trained_ > 0 ? trained_ / training_seconds_ : 0; }
@@ -188,7 +199,7 @@ class Training {
     });
     for (Index s = 0; s < o_.shards; ++s) lanes(s).state = shards_.tape(s).restart(lanes(s).state);
     std::visit([&](auto& optimizer) { optimizer.step(&shards_.workers()); }, optimizer_);
-    smoothed_ = taken_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
+    smoothed_ = step_ == 0 ? nats : 0.95 * smoothed_ + 0.05 * nats;
     ++taken_;
     trained_ += static_cast<double>(window.inputs.shape.size());
     training_seconds_ += seconds_since(start);
@@ -209,19 +220,19 @@ class Training {
   /// After a few steps: how many will fit into the time there is.
   void fit_to_time(Index per_epoch) {
     const double per_step = seconds_since(start_) / static_cast<double>(taken_);
-    total_ = std::clamp(static_cast<Index>(o_.seconds / per_step), 2 * calibration_steps, 1000 * per_epoch);
+    total_ =
+        std::clamp(static_cast<Index>(o_.seconds / per_step), 2 * calibration_steps, most_timed_epochs * per_epoch);
   }
+
+  Windows windows() const { return train_.windows({.batch = o_.batch, .steps = o_.steps}); }
 
   void save() { save_at(epoch_, window_); }
   void save_at(Index epoch, Index window) {
     if (o_.out.empty()) return;
     Checkpoint file;
     file.put_model(model_);
-    nlohmann::json at{{"epoch", epoch},
-                      {"window", window},
-                      {"step", step_},
-                      {"total", total_},
-                      {"fingerprint", fingerprint(train_.ids())}};
+    nlohmann::json at{{"epoch", epoch},  {"window", window},      {"step", step_},
+                      {"total", total_}, {"smoothed", smoothed_}, {"fingerprint", fingerprint(train_.ids())}};
     std::visit(
         [&](auto& optimizer) {
           file.put_optimizer(optimizer);
@@ -246,14 +257,12 @@ class Training {
     file.write(o_.out);
   }
 
- public:
   static std::uint64_t fingerprint(std::span<const std::int32_t> ids) {
     std::uint64_t hash = ids.size();
     for (const std::int32_t id : ids) hash = Rng::bits(hash, static_cast<std::uint64_t>(id));
     return hash;
   }
 
- private:
   const LanguageTraining& o_;
   const Text& train_;
   const Text& valid_;
@@ -316,9 +325,6 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
   Training training(options, train, valid, report);
   if (!options.resume.empty()) {
     const LanguageFile file = LanguageFile::read(options.resume);
-    require<FileError>(file.training.is_object() &&
-                           file.training.value("fingerprint", std::uint64_t{0}) == Training::fingerprint(train.ids()),
-                       "resume: {} was not trained on {}", options.resume, train.name());
     training.resume(options.resume, file.training);
   }
   report.say(fmt::format("{} with {} parameters: {} layers of {}, batch {}, {} steps", options.cell,

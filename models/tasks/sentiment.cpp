@@ -6,11 +6,11 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 struct SentimentOptions {
-  FitOptions fit{.epochs = 4, .batch = 32, .rate = 2e-3};
+  FitOptions fit{.epochs = 6, .batch = 32, .rate = 2e-3};
   std::string target = "auto", model = "sequence";
   std::string text = "Title,Review Text", stars = "Rating", recommended = "Recommended IND";
-  Index embed = 64, hidden = 64, layers = 1, min_count = 2, phrases = 6;
-  double dropout = 0.4, word_dropout = 0.1;
+  Index embed = 128, hidden = 128, layers = 1, min_count = 2, phrases = 10;
+  double dropout = 0.5, word_dropout = 0.1;
   bool ordinal = false;
   static void fields(auto& o, auto&& f) {
     f("target", o.target,

@@ -106,9 +106,11 @@ class SyntheticTrainer {
   Index updates() const { return updates_; }
   /// The length that is trained now.
   Index length() const { return length_; }
+  /// Over the last updates at that length.
+  double smoothed_loss() const { return smoothed_; }
 
  private:
-  void grow(double loss);
+  void grow();
 
   SyntheticTraining options_;
   SyntheticTask task_;
@@ -118,7 +120,7 @@ class SyntheticTrainer {
   Shards<> shards_;
   Index updates_ = 0;
   Index length_ = 0, at_length_ = 0;  // and updates with it
-  double smoothed_ = 0;               // loss
+  double smoothed_ = 0;
   bool solved_ = false;
 };
 

@@ -53,7 +53,8 @@ double SyntheticTrainer::update() {
   const Index batch = options_.batch, count = std::min(batch, options_.shards);
   std::vector<Examples> parts;
   for (Index s = 0; s < count; ++s)
-    parts.push_back(task_.draw_examples(examples_, length_, (s + 1) * batch / count - s * batch / count));
+    parts.push_back(
+        task_.draw_examples(examples_, length_, part_begin(batch, s + 1, count) - part_begin(batch, s, count)));
   const double loss = shards_.backward(count, [&](Tape<>& tape, Index s) {
     const Examples& part = parts[static_cast<std::size_t>(s)];
     tape.rewind();
@@ -66,17 +67,17 @@ double SyntheticTrainer::update() {
   adam_.set_rate(decay(static_cast<double>(updates_)));
   adam_.step(&shards_.workers());
   ++updates_;
-  if (length_ < task_.steps) grow(loss);
+  smoothed_ = at_length_++ == 0 ? loss : 0.95 * smoothed_ + 0.05 * loss;
+  if (length_ < task_.steps) grow();
   return loss;
 }
 
 /// Half as long again when nine tenths of what can be learned at this length are (Zaremba and Sutskever 2014, section
 /// 3.2). A memory that was found for short sequences needs little to last longer; over the whole length there is hardly
 /// a gradient to find it by.
-void SyntheticTrainer::grow(double loss) {
+void SyntheticTrainer::grow() {
   constexpr Index least = 50;
-  smoothed_ = at_length_ == 0 ? loss : 0.95 * smoothed_ + 0.05 * loss;
-  if (++at_length_ < least || smoothed_ > 0.1 * synthetic_task(task_.name, length_).baseline()) return;
+  if (at_length_ < least || smoothed_ > 0.1 * synthetic_task(task_.name, length_).baseline()) return;
   length_ = std::min(task_.steps, length_ + (length_ + 1) / 2);
   at_length_ = 0;
 }
@@ -170,17 +171,14 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
   };
   const InterruptGuard guard;
   bool stopped = false, interrupted = false;
-  double smoothed = 0;
   const Index from = trainer.updates();
   Index length = trainer.length();
   while (trainer.updates() < options.updates && !trainer.solved() && !stopped) {
-    const double loss = trainer.update();
-    const Index taken = trainer.updates() - from;
-    smoothed = taken == 1 ? loss : 0.99 * smoothed + 0.01 * loss;
+    trainer.update();
     report.progress(fmt::format("update {} of {}, {} steps  loss {:.5f}", trainer.updates(), options.updates,
-                                trainer.length(), smoothed));
+                                trainer.length(), trainer.smoothed_loss()));
     if (trainer.updates() % log_every == 0) {
-      log.scalar(trainer.updates(), "train/loss", smoothed);
+      log.scalar(trainer.updates(), "train/loss", trainer.smoothed_loss());
       log.scalar(trainer.updates(), "train/length", static_cast<double>(trainer.length()));
     }
     if (trainer.length() != length)
@@ -192,7 +190,7 @@ bool train_synthetic(const SyntheticTraining& options, Report& report) {
                              trainer.solved() ? ": solved" : ""));
     }
     interrupted = InterruptGuard::requested();
-    stopped = interrupted || (options.max_steps > 0 && taken == options.max_steps);
+    stopped = interrupted || (options.max_steps > 0 && trainer.updates() - from == options.max_steps);
   }
   if (!options.out.empty()) {
     trainer.save(options.out);

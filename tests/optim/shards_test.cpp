@@ -21,7 +21,7 @@ Tensor<double> trained(Index count, int threads, double dropped = 0.3) {
   for (int step = 0; step < 3; ++step) {
     const double loss = shards.backward([&](Tape<double>& tape, Index s) {
       tape.rewind();
-      const Index first = s * rows / count, last = (s + 1) * rows / count;
+      const Index first = part_begin(rows, s, count), last = part_begin(rows, s + 1, count);
       const Var<double> x = slice(tape.constant(xs), 0, first, last);
       return sum(square(model(dropout(x, dropped)) - 1)) / static_cast<double>(rows);
     });
@@ -44,6 +44,22 @@ TEST_CASE("shards: without noise they are the whole batch to rounding") {
   const Tensor<double> whole = trained(1, 1, 0), parts = trained(5, 2, 0);
   for (std::size_t i = 0; i < whole.size(); ++i)
     CHECK(parts.data()[i] == doctest::Approx(whole.data()[i]).epsilon(1e-12));
+}
+
+TEST_CASE("shards: after one has failed the others keep no gradient") {
+  Parameter<double> w(Tensor<double>{2.0});
+  Shards<double> shards(3, 2);
+  const auto backward = [&](Index failing) {
+    return shards.backward([&](Tape<double>& tape, Index s) {
+      tape.rewind();
+      if (s == failing) throw ValueError("shard 1 fails");
+      return sum(tape.use(w));
+    });
+  };
+  CHECK_THROWS_WITH_AS(backward(1), "shard 1 fails", ValueError);
+  w.clear_grad();
+  CHECK(backward(-1) == 6);
+  CHECK(Tensor<double>(w.grad())(0) == 3);
 }
 
 TEST_CASE("shards: a batch that is smaller uses fewer, and its loss is the sum of theirs") {

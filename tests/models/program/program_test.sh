@@ -142,6 +142,13 @@ check "to the same bits, after an interrupt" same whole.safetensors cut.safetens
 check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
 "$unroll" train char-lm "${tiny[@]}" --max-steps 5 --out part.safetensors >/dev/null 2>&1
 check "and it says so" exits 2 "was not trained on" "$unroll" train char-lm --resume part.safetensors --data reversed.txt
+# Where training stood is JSON in the header, whose length must stay.
+for damage in 'epoch\\":0/epoch\\":7/is not window' 'optimizer_steps/optimizer_stops/stood' 'total/totol/stood' \
+              'smoothed/smoothud/stood' 'fingerprint/fingerprant/stood'; do
+  IFS=/ read -r was is says <<<"$damage"
+  sed "s/$was/$is/" part.safetensors >damaged.safetensors
+  check "a model file in which $was is $is" exits 2 "$says" "$unroll" train char-lm --resume damaged.safetensors
+done
 for option in "--hidden 24" "--cell gru" "--seed 7" "--epochs 3" "--tied" "--rate 1"; do
   check "settings stay, such as $option" exits 2 "part.safetensors goes on .*${option%% *} is .* and cannot change" \
     "$unroll" train char-lm --resume part.safetensors $option
