@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <unroll/layers/model.h>
 #include <unroll/layers/safetensors.h>
 #include <unroll/optim/optimizer.h>
@@ -71,5 +73,15 @@ class Checkpoint {
   }
   Safetensors file_;
 };
+
+/// Loads the parameters of a trained model. Throws FileError, also for such as no training leaves: those of a damaged
+/// file.
+template <class M>
+void load_trained(M& model, const std::string& path) {
+  load(model, path);
+  for_each_parameter(model, [&](const std::string& name, const auto& p) {
+    for (const auto x : p.value()) require<FileError>(std::isfinite(x), "{} is damaged: {} holds {}", path, name, x);
+  });
+}
 
 }  // namespace unroll::inline UNROLL_ISA

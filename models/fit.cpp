@@ -57,17 +57,19 @@ class Fitting {
     bool stopped = false;
     for (Index epoch = 0; epoch < o_.epochs && !stopped; ++epoch) {
       double total = 0;
-      Index done = 0;  // batches, fewer than all after Ctrl-C
       const Batches batches = draw_batches(problem_.lengths, o_.batch, rng_);
       for (const std::vector<Index>& batch : batches) {
         total += update(batch, epoch);
-        ++done;
         stopped = InterruptGuard::requested();
         if (stopped) break;
       }
-      if (stopped && !best_.empty()) break;
-      const double loss = total / static_cast<double>(done);
+      if (stopped) {
+        if (best_.empty()) check_parameters(), problem_.keep();
+        break;
+      }
+      const double loss = total / static_cast<double>(batches.size());
       waited = validate(epoch, loss) ? 0 : waited + 1;
+      stopped = InterruptGuard::requested();
       if (o_.patience > 0 && waited >= o_.patience) break;
       if (o_.minutes > 0 && seconds_since(start_) > 60 * o_.minutes) break;
     }
@@ -99,16 +101,20 @@ class Fitting {
     return loss;
   }
 
+  void check_parameters() const {
+    for (const Parameter<float>* p : problem_.parameters)
+      if (!std::isfinite(simd::sum(p->value().data(), p->shape().size())))
+        throw Error(
+            fmt::format("train: {} is not finite after update {}: is --rate {} too large?", p->name(), step_, o_.rate));
+  }
+
   /// Whether it is the best so far.
   bool validate(Index epoch, double loss) {
     const Validation v = problem_.validate();
     log_.scalar(step_, "train/loss", loss);
     log_.scalar(step_, "train/rate", adam_.rate());
     log_.scalars(step_, "valid", v.fields);
-    for (const Parameter<float>* p : problem_.parameters)
-      if (!std::isfinite(simd::sum(p->value().data(), p->shape().size())))
-        throw Error(
-            fmt::format("train: {} is not finite after update {}: is --rate {} too large?", p->name(), step_, o_.rate));
+    check_parameters();
     const bool better = best_.empty() || v.score > best_score_ || !problem_.choose;
     std::string text = fmt::format("epoch {} of {}: trained {:.4f}", epoch + 1, o_.epochs, loss);
     for (const auto& [name, value] : v.fields)
@@ -118,7 +124,7 @@ class Fitting {
     best_score_ = v.score;
     best_.clear();
     for (const Parameter<float>* p : problem_.parameters) best_.push_back(p->value());
-    problem_.keep(v);
+    problem_.keep();
     return true;
   }
 

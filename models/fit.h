@@ -54,8 +54,8 @@ struct FitProblem {
   /// The mean loss of some examples, in nats where it is a likelihood.
   std::function<Var<>(Tape<>&, std::span<const Index>)> loss;
   std::function<Validation()> validate;
-  /// Called when the validation is the best so far.
-  std::function<void(const Validation&)> keep;
+  /// Called when the validation is the best so far, and after Ctrl-C before the first.
+  std::function<void()> keep;
   /// Whether the best validation is kept, and patience ends training; else what came last, so that nothing is chosen on
   /// the examples that are validated on.
   bool choose = true;

@@ -37,7 +37,7 @@ std::string commands(const std::string& path, const std::vector<Plot>& plots) {
     text += plot.least_y > 0 ? fmt::format("set yrange [{:g}:*]\n", plot.least_y) : "set yrange [*:*]\n";
     text += "set key at graph 0.5,-0.24 center top vertical maxrows 4 noenhanced\nplot ";
     for (std::size_t i = 0; i < plot.lines.size(); ++i)
-      text += fmt::format("{}'-' using 1:2 with lines ls {} title {}", i == 0 ? "" : ", ", i % 6 + 1,
+      text += fmt::format("{}'-' using 1:2 with linespoints ls {} pt 7 ps 0.4 title {}", i == 0 ? "" : ", ", i % 6 + 1,
                           quoted(plot.lines[i].label));
     text += "\n";
     for (const PlotLine& line : plot.lines) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <unroll/models/report.h>
 #include <unroll/models/settings.h>
@@ -11,9 +12,10 @@ namespace unroll::inline UNROLL_ISA {
 /// The data that a command is given.
 struct TaskData {
   std::vector<std::string> data = {}, valid = {}, test = {};
-  double held_out = 0.1;  // the share of the data to validate on when `valid` is empty
-  Index folds = 0;        // cross-validation in so many parts instead; 0: none
-  bool skip_bad = false;  // malformed lines are left out and counted
+  std::optional<double> held_out = {};  // the share of the data to validate on; if it is not given, a tenth, or what
+                                        // such data are parted by as a rule
+  Index folds = 0;                      // cross-validation in so many parts instead; 0: none
+  bool skip_bad = false;                // malformed lines are left out and counted
 };
 
 using Answers = std::function<std::string(const std::string& input)>;
@@ -35,18 +37,12 @@ class Task {
   virtual void evaluate(const std::string& model, const TaskData& data, Report& report) = 0;
   /// What a model says to an input; `out` is for answers that are files, and else has to be empty.
   virtual Answers answers_of(const std::string& model, const std::string& out) = 0;
+  /// These files of data, and those that are read with them.
+  virtual std::vector<std::string> files_read(const std::vector<std::string>& files) const { return files; }
   /// Writes data of the task's format that a generator makes up.
   virtual void synthesize(const std::string& out, Index count, std::uint64_t seed) = 0;
   /// The options of that.
   virtual Settings generator_settings() { return {}; }
 };
-
-/// All of them, by name.
-const std::vector<std::unique_ptr<Task>>& tasks();
-/// The name of the task that a model file is of; empty if it does not say. Throws FileError for a file that cannot be
-/// read.
-std::string task_name_of(const std::string& model_file);
-/// The task that a model file is of. Throws FileError when it is of none.
-Task& task_of(const std::string& model_file);
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -1,6 +1,7 @@
 #include <unroll/models/training_log.h>
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -9,8 +10,8 @@
 #include <protozero/pbf_writer.hpp>
 
 #include <unroll/models/data/files.h>
+#include <unroll/models/output_file.h>
 #include <unroll/models/plot.h>
-#include <unroll/models/tasks/output_file.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -45,6 +46,16 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+constexpr const char* header = "step,name,value";
+
+/// A whole text as a number.
+double number_of(std::string_view text, const LineReader& lines) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
+  require<FileError>(error == std::errc() && end == text.end(), "{}: '{}' is no number", lines.place(), text);
+  return number;
+}
+
 /// A record of an event file: length, its checksum, the message, its checksum (TFRecord).
 void write_record(std::FILE* file, const std::string& message) {
   const std::string length = bytes_of(message.size(), 8);
@@ -67,9 +78,18 @@ TrainingLog::TrainingLog(const std::string& folder, bool goes_on) {
     if (!file) throw FileError(fmt::format("log: {}/{} cannot be written: {}", folder, name, std::strerror(errno)));
     return file;
   };
+  if (const std::string table = folder + "/metrics.csv"; is_there(table)) {
+    LineReader lines(table);
+    std::string_view line;
+    require<FileError>(!lines.next(line) || line == header, "log: {} would be written over, and is no table of curves",
+                       table);
+  }
   csv_ = open("metrics.csv", goes_on ? "ab" : "wb");
-  if (std::ftell(csv_.get()) == 0) fmt::print(csv_.get(), "step,name,value\n");
-  events_ = open(fmt::format("events.out.tfevents.{}.unroll", static_cast<std::int64_t>(seconds_now())), "wb");
+  if (std::ftell(csv_.get()) == 0) fmt::print(csv_.get(), "{}\n", header);
+  // A training that goes on has another file than before, be it of the same second.
+  std::string events = fmt::format("events.out.tfevents.{}.unroll", static_cast<std::int64_t>(seconds_now()));
+  while (is_there(folder + "/" + events)) events += "-";
+  events_ = open(events, "wbx");
   std::string event;
   protozero::pbf_writer writer(event);
   writer.add_double(event_wall_time, seconds_now());
@@ -105,11 +125,12 @@ void TrainingLog::scalars(Index step, const std::string& prefix, const Fields& f
 
 std::string plot_training(const std::string& folder, const std::string& svg) {
   const std::string out = svg.empty() ? folder + "/curves.svg" : svg;
-  check_output("plot", out);
-  check_plotting(out);
-  require<FileError>(std::filesystem::exists(folder + "/metrics.csv") || !std::filesystem::exists(folder + "/fold-1"),
+  const std::string table = folder + "/metrics.csv";
+  require<FileError>(is_there(table) || !is_there(folder + "/fold-1"),
                      "plot: {0} holds the curves of folds, which are drawn one by one, such as {0}/fold-1", folder);
-  LineReader lines(folder + "/metrics.csv");
+  LineReader lines(table);
+  check_output("plot", out, std::array{table});
+  check_plotting(out);
   // One picture for each name without its prefix, one line for each prefix.
   std::map<std::string, std::map<std::string, std::vector<std::pair<double, double>>>> curves;
   std::vector<std::string> order;
@@ -121,12 +142,12 @@ std::string plot_training(const std::string& folder, const std::string& svg) {
     const std::string name(parts[1]);
     const auto slash = name.find('/');
     const std::string title = slash == std::string::npos ? name : name.substr(slash + 1);
-    try {
-      if (!curves.contains(title)) order.push_back(title);
-      curves[title][name].emplace_back(std::stod(std::string(parts[0])), std::stod(std::string(parts[2])));
-    } catch (const std::logic_error&) { throw FileError(fmt::format("{}: no numbers", lines.place())); }
+    const double x = number_of(parts[0], lines), y = number_of(parts[2], lines);
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    if (!curves.contains(title)) order.push_back(title);
+    curves[title][name].emplace_back(x, y);
   }
-  require<FileError>(!order.empty(), "plot: {}/metrics.csv holds no values", folder);
+  require<FileError>(!order.empty(), "plot: {} holds no finite values", table);
   std::vector<Plot> plots;
   for (const std::string& title : order) {
     Plot plot{.title = title, .x_label = "update", .y_label = title, .lines = {}};

@@ -26,17 +26,23 @@ class CsvParser {
 
   std::vector<CsvRow> parse(std::string_view text) {
     text = without_byte_order_mark(text);
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
-      ++line_;
-      if (!inside_) row_.line = line_;
-      inside_ = true;
-      if (csv_parse(&parser_, text.data() + at, end - at, on_field, on_row, this) != end - at)
-        give_up(csv_error(&parser_) == CSV_EPARSE ? "a quote stands inside of a field, or text behind a quoted one"
-                                                  : csv_strerror(csv_error(&parser_)));
-      at = end;
-    }
-    if (csv_fini(&parser_, on_field, on_row, this) != 0) give_up("a quote is not closed");
+    std::size_t at = 0, second = 0;  // where the second line of the row begins
+    do {
+      while (at < text.size()) {
+        const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+        ++line_;
+        if (!inside_) row_.line = line_, second = end;
+        inside_ = true;
+        if (csv_parse(&parser_, text.data() + at, end - at, on_field, on_row, this) == end - at)
+          at = end;
+        else
+          at = give_up(csv_error(&parser_) == CSV_EPARSE
+                           ? "a quote stands inside of a field, or text behind a quoted one"
+                           : csv_strerror(csv_error(&parser_)),
+                       second);
+      }
+      if (csv_fini(&parser_, on_field, on_row, this) != 0) at = give_up("a quote is not closed", second);
+    } while (at < text.size());
     return std::move(rows_);
   }
 
@@ -46,13 +52,16 @@ class CsvParser {
     csv_set_delim(&parser_, static_cast<unsigned char>(separator_));
     csv_set_space_func(&parser_, [](unsigned char) { return 0; });  // blanks belong to a field
   }
-  void give_up(const char* why) {
+  /// Leaves the first line of the row out, and goes on with its second, which is returned.
+  std::size_t give_up(const char* why, std::size_t second) {
     const std::string what = why;
     csv_free(&parser_);
     start();
     row_.fields.clear();
     inside_ = false;
+    line_ = row_.line;
     bad_.report(fmt::format("{}:{}", path_, row_.line), what);
+    return second;
   }
   static void on_field(void* text, std::size_t size, void* self) {
     static_cast<CsvParser*>(self)->row_.fields.emplace_back(static_cast<const char*>(text), size);

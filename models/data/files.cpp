@@ -25,10 +25,17 @@ std::string reason(archive* a) {
   return text == nullptr ? "it ends too early, or is damaged" : text;
 }
 
+std::filesystem::file_status status_of(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  require<FileError>(std::filesystem::status_known(status), "{}: {}", path, error.message());
+  return status;
+}
+
 /// With `raw`, a file that is no archive is one entry.
 Archive open(const std::string& path, bool raw) {
-  require<FileError>(std::filesystem::exists(path), "{}: there is no such file", path);
-  require<FileError>(!std::filesystem::is_directory(path), "{} is a folder, not a file", path);
+  require<FileError>(is_there(path), "{}: there is no such file", path.empty() ? "''" : path);
+  require<FileError>(!is_folder(path), "{} is a folder, not a file", path);
   Archive a(archive_read_new());
   archive_read_support_filter_all(a.get());
   if (raw) {
@@ -63,6 +70,14 @@ std::string content_of_entry(archive* a, const std::string& path) {
 
 }  // namespace
 
+bool is_there(const std::string& path) { return std::filesystem::exists(status_of(path)); }
+
+bool is_folder(const std::string& path) { return std::filesystem::is_directory(status_of(path)); }
+
+std::string or_packed(const std::string& name) {
+  return !is_there(name) && is_there(name + ".gz") ? name + ".gz" : name;
+}
+
 std::string read_file(const std::string& path) {
   const Archive a = open(path, true);
   archive_entry* entry = nullptr;
@@ -70,10 +85,12 @@ std::string read_file(const std::string& path) {
 }
 
 void for_each_file_in(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f) {
-  if (std::filesystem::is_directory(path)) {
+  if (is_folder(path)) {
     std::vector<std::filesystem::path> names;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
-      if (entry.is_regular_file()) names.push_back(entry.path());
+    std::error_code error, other;
+    for (std::filesystem::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+      if (at->is_regular_file(other)) names.push_back(at->path());
+    require<FileError>(!error, "{} cannot be read: {}", path, error.message());
     std::sort(names.begin(), names.end());
     for (const auto& name : names) f(name.string(), read_file(name.string()));
     return;

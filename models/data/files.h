@@ -10,6 +10,13 @@
 
 namespace unroll::inline UNROLL_ISA {
 
+/// Whether there is a file or folder of this name, and whether it is a folder. Both throw FileError for a name that
+/// cannot be looked up, such as a link to itself.
+bool is_there(const std::string& path);
+bool is_folder(const std::string& path);
+/// `name` with `.gz` where there is only that: for files that belong to another.
+std::string or_packed(const std::string& name);
+
 /// The content of a file, unpacked if it is compressed (.gz, .bz2, .xz, .zst). Throws FileError.
 std::string read_file(const std::string& path);
 

@@ -49,7 +49,7 @@ double quietest(const Sound& sound) {
 }  // namespace
 
 void for_each_wav(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f) {
-  const bool folder = std::filesystem::is_directory(path);
+  const bool folder = is_folder(path);
   if (!folder && (is_wav(path) || is_packed_wav(path))) return f(path, read_file(path));
   for_each_file_in(path, [&](const std::string& name, const std::string& content) {
     if (is_wav(name) || (folder && is_packed_wav(name))) f(name, content);

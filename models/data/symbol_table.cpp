@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include <fmt/ranges.h>
+
 #include <unroll/models/data/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -40,8 +42,11 @@ std::optional<std::int32_t> SymbolTable::find(std::string_view name) const {
 std::int32_t SymbolTable::id(std::string_view name) const {
   if (const auto found = find(name)) return *found;
   const auto other = find(unknown);
-  require<IndexError>(other.has_value(), "symbols: '{}' is not among the {} known", name, size());
-  return *other;
+  if (other) return *other;
+  constexpr std::ptrdiff_t few = 12;
+  const auto some = names_.begin() + std::min(few, std::ssize(names_));
+  throw IndexError(fmt::format("symbols: '{}' is not among the {} known: {}{}", name, size(),
+                               fmt::join(names_.begin(), some, ", "), some == names_.end() ? "" : ", ..."));
 }
 
 const std::string& SymbolTable::name(Index id) const {

@@ -15,9 +15,8 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 std::string read_limited(const std::filesystem::path& path, std::uintmax_t max_bytes) {
   const std::string name = path.string();
-  std::error_code ignored;
-  require<FileError>(!std::filesystem::is_directory(path, ignored), "text: {} is a directory", name);
-  require<FileError>(std::filesystem::exists(path, ignored), "text: {} does not exist", name);
+  require<FileError>(!is_folder(name), "text: {} is a directory", name);
+  require<FileError>(is_there(name), "text: {} does not exist", name);
   std::ifstream file(path, std::ios::binary);
   require<FileError>(file.is_open(), "text: {} cannot be opened", name);
   const auto check_size = [&](std::uintmax_t bytes) {
@@ -30,8 +29,9 @@ std::string read_limited(const std::filesystem::path& path, std::uintmax_t max_b
     return unpacked;
   }
   std::string content;
-  const std::uintmax_t size = std::filesystem::file_size(path, ignored);
-  if (!ignored) {
+  std::error_code unknown;
+  const std::uintmax_t size = std::filesystem::file_size(path, unknown);
+  if (!unknown) {
     check_size(size);
     content.reserve(size);
   }

@@ -10,6 +10,7 @@
 #include <unroll/layers/cells/any_cell.h>
 #include <unroll/models/data/text.h>
 #include <unroll/models/program/demo.h>
+#include <unroll/models/program/options.h>
 #include <unroll/models/program/task_commands.h>
 #include <unroll/models/program/usage.h>
 #include <unroll/models/tasks/inspect_task.h>
@@ -78,8 +79,9 @@ struct Program {
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
     add_settings(lm, settings_of(o));
     add_settings(lm, running_settings(o));
-    lm->add_option("--minutes", o.minutes, "no epoch is begun after so many; 0: any number");
-    lm->add_option("--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never");
+    add_number(lm, "--minutes", o.minutes, "no epoch is begun after so many; 0: any number", range::not_negative);
+    add_number(lm, "--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never",
+               range::not_negative);
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
@@ -115,7 +117,8 @@ struct Program {
     CLI::App* task = add(train, name.c_str(), synthetic_task(name).what);
     add_settings(task, settings_of(o));
     add_settings(task, running_settings(o));
-    task->add_option("--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never");
+    add_number(task, "--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never",
+               range::not_negative);
     auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
                        ->type_name("MODEL");
@@ -145,10 +148,10 @@ struct Program {
     CLI::App* inspect = add(&app, "inspect", "how far back a model's error reaches, and how open its gates are");
     inspect->add_option("model", o.model, "model file")->required()->type_name("MODEL");
     inspect->add_option("--data", o.data, "text to read, for a language model")->type_name("FILE");
-    inspect->add_option("--steps", o.steps, "steps of the text");
-    inspect->add_option("--batch", o.batch, "sequences read side by side");
-    inspect->add_option("--seeds", o.seeds, "random seeds for the norms of Jacobians");
-    inspect->add_option("--seed", o.seed, "from which they come, and sequences of a task that draws its own");
+    add_number(inspect, "--steps", o.steps, "steps of the text", range::count);
+    add_number(inspect, "--batch", o.batch, "sequences read side by side", range::batch);
+    add_number(inspect, "--seeds", o.seeds, "random seeds for the norms of Jacobians", {1, 1000});
+    add_number(inspect, "--seed", o.seed, "from which they come, and sequences of a task that draws its own");
     inspect->add_option("--csv", o.csv, "write all numbers")->type_name("FILE");
     inspect->add_option("--svg", o.svg, "write a picture, with gnuplot")->type_name("FILE");
     inspect->callback([this] {
@@ -165,13 +168,13 @@ struct Program {
     CLI::App* sample = add(&app, "sample", "print text that a language model makes");
     sample->add_option("model", model, "model file")->required()->type_name("MODEL");
     sample->add_option("--prompt", o.prompt, "text to go on from")->type_name("TEXT");
-    sample->add_option("--length", o.length, "symbols to make");
-    sample->add_option("--temperature", o.choice.temperature,
-                       "below 1: likelier symbols more often; 0: the likeliest always");
-    sample->add_option("--top-k", o.choice.top_k, "choose among the k likeliest symbols; 0: all");
-    sample->add_option("--top-p", o.choice.top_p,
-                       "choose among the likeliest symbols that together have probability p");
-    sample->add_option("--seed", o.seed, "seed of the draws");
+    add_number(sample, "--length", o.length, "symbols to make");
+    add_number(sample, "--temperature", o.choice.temperature,
+               "below 1: likelier symbols more often; 0: the likeliest always");
+    add_number(sample, "--top-k", o.choice.top_k, "choose among the k likeliest symbols; 0: all");
+    add_number(sample, "--top-p", o.choice.top_p,
+               "choose among the likeliest symbols that together have probability p");
+    add_number(sample, "--seed", o.seed, "seed of the draws");
     sample->callback([this] {
       command = [](Report& report) {
         sample_language_model(model, o, report);
@@ -203,8 +206,8 @@ struct Program {
     static Demo o;
     CLI::App* demo = add(&app, "demo", "train a character model on this project's own sources for about a minute");
     demo->add_option("--root", o.root, "folder of the project")->type_name("DIR");
-    demo->add_option("--seconds", o.seconds, "about how long to train");
-    demo->add_option("--threads", o.threads, "threads");
+    add_number(demo, "--seconds", o.seconds, "about how long to train", {1, 1e6});
+    add_number(demo, "--threads", o.threads, "threads", range::threads);
     demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     static VanishingOptions v;
     CLI::App* vanishing = add(demo, "vanishing", "where the plain RNN loses the gradient and gated cells keep it");
@@ -213,9 +216,9 @@ struct Program {
     vanishing->add_option("--cells", v.cells, "cells to compare")->check(CLI::IsMember(cell_names()));
     vanishing->get_option("--steps")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     vanishing->get_option("--cells")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    vanishing->add_option("--hidden", v.hidden, "width of the layer");
-    vanishing->add_option("--seconds", v.seconds, "about how long to train");
-    vanishing->add_option("--seed", v.seed, "seed of weights and sequences");
+    add_number(vanishing, "--hidden", v.hidden, "width of the layer", range::width);
+    add_number(vanishing, "--seconds", v.seconds, "about how long to train", {1, 1e6});
+    add_number(vanishing, "--seed", v.seed, "seed of weights and sequences");
     vanishing->add_option("--out", v.out, "picture to write")->type_name("SVG");
     demo->callback([this, vanishing] {
       command = [vanishing](Report& report) {
@@ -225,23 +228,25 @@ struct Program {
     });
   }
 
+  /// The exit code, and a sentence on standard error unless it is 0.
   int run(int argc, char** argv) {
     try {
       app.parse(argc, argv);
+      Report report(json);
+      return command(report);
     } catch (const CLI::ParseError& error) {
       if (const std::string wrong = wrong_usage(app); error.get_exit_code() != 0 && !wrong.empty()) {
         std::cerr << wrong << "\n";
         return wrong_input;
       }
-      const int code = app.exit(error, std::cout, std::cerr);
-      return code == 0 ? done : wrong_input;
-    }
-    Report report(json);
-    try {
-      return command(report);
+      return app.exit(error, std::cout, std::cerr) == 0 ? done : wrong_input;
     } catch (const FileError& error) { return complain(error, wrong_input); } catch (const ValueError& error) {
       return complain(error, wrong_input);
-    } catch (const IndexError& error) { return complain(error, wrong_input); } catch (const std::bad_alloc&) {
+    } catch (const IndexError& error) {
+      return complain(error, wrong_input);
+    } catch (const std::filesystem::filesystem_error& error) {
+      return complain(error, wrong_input);
+    } catch (const std::bad_alloc&) {
       std::cerr << "unroll: there is not enough memory\n";
       return failed;
     } catch (const std::exception& error) { return complain(error, failed); }

@@ -1,12 +1,15 @@
 #include <unroll/models/program/task_commands.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <iostream>
 
-#include <unroll/models/any_layers.h>
-#include <unroll/models/task.h>
-#include <unroll/models/tasks/language_task.h>
-#include <unroll/models/tasks/output_file.h>
+#include <unroll/models/data/utf8.h>
+#include <unroll/models/output_file.h>
+#include <unroll/models/program/options.h>
+#include <unroll/models/tasks/tasks.h>
 #include <unroll/models/training_log.h>
 
 namespace unroll {
@@ -20,6 +23,7 @@ struct Given {
   std::string model, out, svg;
   std::vector<std::string> inputs;
   Index count = 200, seed = 1;
+  double held_out = 0.1;
 };
 Given& given() {
   static std::vector<std::unique_ptr<Given>> all;
@@ -32,12 +36,12 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
   add_files(command, "--data", g.data.data, "what to train on");
   add_files(command, "--valid", g.data.valid, "what to validate on; without it a share of the data is held out");
   add_files(command, "--test", g.data.test, "what to try the best model on");
-  command->add_option("--held-out", g.data.held_out, "the share of the data to validate on")
-      ->check(CLI::Range(0.001, 0.5));
-  command
-      ->add_option("--folds", g.data.folds,
-                   "cross-validation in so many parts, 2 or more, without a model file; 0: none")
-      ->check(CLI::Range(0, 1000));
+  add_number(command, "--held-out", g.held_out,
+             "the share of the data to validate on; where it is not given, what such data are parted by as a rule",
+             {0.001, 0.5});
+  add_number(command, "--folds", g.data.folds,
+             "cross-validation in so many parts, 2 or more, without a model file, through all epochs; 0: none",
+             {0, 1000});
   command->add_flag("--skip-bad", g.data.skip_bad, "leave malformed lines out, and count them");
   command->add_option("--out", g.out, "model file to write")->type_name("MODEL");
   add_settings(command, task.settings());
@@ -51,58 +55,56 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
                             "train: {} has no use with --folds, where each part of --data is validated on in turn, and "
                             "no model is kept",
                             name);
-      for (const auto* files : {&g.data.data, &g.data.valid, &g.data.test}) check_output("train", g.out, *files);
+      if (command->count("--held-out") > 0) g.data.held_out = g.held_out;
+      for (const auto* files : {&g.data.data, &g.data.valid, &g.data.test})
+        check_output("train", g.out, task.files_read(*files));
       if (g.out.empty() && g.data.folds == 0) report.say("without --out MODEL the model is not kept");
       return task.train(g.data, g.out, report) ? done : interrupted;
     });
   });
 }
 
-void answer(const std::string& input, const std::string& said, Report& report) {
-  report.answer(said, {{"input", input}, {"answer", said}});
-}
+/// Answers inputs one after the other. One that cannot be answered does not keep the next ones from it.
+class Answering {
+ public:
+  Answering(const Answers& answers, const char* source, Report& report)
+      : answers_(answers), source_(source), report_(report) {}
 
-/// Each as soon as it comes. One that cannot be answered does not keep the next ones from it.
-int answer_lines(std::istream& in, const Answers& answers, Report& report) {
-  int code = done;
-  Index number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.ends_with('\r')) line.pop_back();
+  void answer(const std::string& input) {
+    ++number_;
     try {
-      answer(line, line.empty() ? "" : answers(line), report);
+      require<ValueError>(input.find('\0') == input.npos, "there is a NUL character in it");
+      const std::string said = input.empty() ? "" : answers_(input);
+      report_.answer(said, {{"input", input}, {"answer", said}});
     } catch (const Error& error) {
-      report.warn(fmt::format("unroll: standard input:{}: {}", number, error.what()));
-      code = wrong_input;
+      report_.warn(fmt::format("unroll: {}{}: {}", source_, number_, error.what()));
+      code_ = wrong_input;
     }
   }
-  return code;
+  int code() const { return code_; }
+
+ private:
+  const Answers& answers_;
+  const char* source_;
+  Report& report_;
+  Index number_ = 0;
+  int code_ = done;
+};
+
+/// The lines of standard input, to be answered as they come.
+template <class F>
+void for_each_line(F f) {
+  struct stat status {};
+  require<FileError>(fstat(STDIN_FILENO, &status) == 0 && !S_ISDIR(status.st_mode),
+                     "run: standard input is nothing that can be read");
+  bool first = true;
+  for (std::string line; std::getline(std::cin, line); first = false) {
+    if (line.ends_with('\r')) line.pop_back();
+    f(first ? std::string(without_byte_order_mark(line)) : line);
+  }
 }
 
 }  // namespace
-
-void add_settings(CLI::App* command, const Settings& settings) {
-  for (const Setting& s : settings)
-    std::visit(
-        [&](auto* value) {
-          if constexpr (std::same_as<decltype(value), bool*>) {
-            command->add_flag(fmt::format("--{0},!--no-{0}", s.name), *value, s.help);
-          } else {
-            CLI::Option* option = command->add_option("--" + s.name, *value, s.help);
-            if (s.name == "cell") option->check(CLI::IsMember(cell_names()));
-            if (s.name == "wrapper") option->check(CLI::IsMember(wrapper_names()));
-            if (s.name == "log") option->type_name("DIR");
-          }
-        },
-        s.value);
-}
-
-CLI::Option* add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help) {
-  return command->add_option(name, files, help)
-      ->type_name("FILE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->default_str("");
-}
 
 void add_task_commands(CLI::App& program, CLI::App& train,
                        const std::function<CLI::App*(CLI::App*, const char*, const std::string&)>& add,
@@ -135,14 +137,19 @@ void add_task_commands(CLI::App& program, CLI::App& train,
   run->add_option("--out", r.out, "file to write, for tasks whose answer is one")->type_name("FILE");
   run->callback([&r, set] {
     set([&](Report& report) {
+      check_output("run", r.out, std::array{r.model});
       const Answers answers = task_of(r.model).answers_of(r.model, r.out);
-      if (r.inputs.empty() && r.out.empty()) return answer_lines(std::cin, answers, report);
-      if (r.inputs.empty())
-        for (std::string line; std::getline(std::cin, line);) r.inputs.push_back(line);
+      const bool lines = r.inputs.empty();
+      Answering answering(answers, lines ? "standard input:" : "input ", report);
+      if (lines && r.out.empty()) {
+        for_each_line([&](const std::string& line) { answering.answer(line); });
+        return answering.code();
+      }
+      if (lines) for_each_line([&](const std::string& line) { r.inputs.push_back(line); });
       require<ValueError>(r.out.empty() || r.inputs.size() == 1,
                           "run: --out is a file for one answer, and there are {} inputs", r.inputs.size());
-      for (const std::string& input : r.inputs) answer(input, answers(input), report);
-      return done;
+      for (const std::string& input : r.inputs) answering.answer(input);
+      return answering.code();
     });
   });
 
@@ -152,8 +159,8 @@ void add_task_commands(CLI::App& program, CLI::App& train,
     Given& s = given();
     CLI::App* one = add(synthesize, task->name().c_str(), task->format());
     one->add_option("--out", s.out, "file to write")->required()->type_name("FILE");
-    one->add_option("--count", s.count, "examples")->check(CLI::Range(Index{1}, Index{1} << 24));
-    one->add_option("--seed", s.seed, "seed of what is drawn");
+    add_number(one, "--count", s.count, "examples", {1, 1 << 24});
+    add_number(one, "--seed", s.seed, "seed of what is drawn");
     add_settings(one, task->generator_settings());
     one->callback([&s, task = task.get(), set] {
       set([&s, task](Report& report) {

@@ -4,14 +4,8 @@
 #include <functional>
 
 #include <unroll/models/report.h>
-#include <unroll/models/settings.h>
 
 namespace unroll {
-
-/// An option for each setting; a flag, which --no- takes back, for what is true or false.
-void add_settings(CLI::App* command, const Settings& settings);
-/// An option that is one or more files.
-CLI::Option* add_files(CLI::App* command, const char* name, std::vector<std::string>& files, const char* help);
 
 /// Adds the commands of the applications: `train TASK`, `eval`, `run`, `synthesize`, `plot`. `add` makes a command with
 /// the options that all have; `set` says what is to be done when it was given, which returns the exit code.

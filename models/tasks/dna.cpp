@@ -1,5 +1,5 @@
+#include <unroll/models/labels.h>
 #include <unroll/models/tasks/dna_data.h>
-#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {

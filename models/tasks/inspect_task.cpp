@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <fstream>
 
+#include <unroll/models/output_file.h>
 #include <unroll/models/tasks/language_file.h>
-#include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/synthetic_task.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -22,7 +23,7 @@ Inspection inspect_language(const InspectOptions& o) {
   shape.dropout = shape.dropout_input = shape.dropout_recurrent = 0;
   Rng rng;
   LanguageModel model(shape, rng);
-  load(model, o.model);
+  load_trained(model, o.model);
   (void)parameters(model);  // gives them their names
   Tape<> tape;
   Inspector inspector(tape);
@@ -91,11 +92,8 @@ std::vector<Plot> plots_of(const Inspection& inspection) {
 }
 
 void inspect_model(const InspectOptions& o, Report& report) {
-  check_range("inspect", "steps", static_cast<double>(o.steps), range::count);
-  check_range("inspect", "batch", static_cast<double>(o.batch), range::batch);
-  check_range("inspect", "seeds", o.seeds, {1, 1000});
-  check_output("inspect", o.csv);
-  check_output("inspect", o.svg);
+  check_output("inspect", o.csv, std::array{o.model, o.data});
+  check_output("inspect", o.svg, std::array{o.model, o.data, o.csv});
   if (!o.svg.empty()) check_plotting(o.svg);
   Inspection found;
   if (is_synthetic(task_name_of(o.model))) {

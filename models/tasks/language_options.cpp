@@ -1,5 +1,5 @@
+#include <unroll/models/output_file.h>
 #include <unroll/models/tasks/language_task.h>
-#include <unroll/models/tasks/output_file.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -28,7 +28,7 @@ std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
       end = std::min(text.find('\n', first), text.size() - 1) + 1;
       const std::string_view line = text.substr(first, end - first);
       if (const std::size_t good = std::min(detail::well_formed(line), line.find('\0')); good == line.size())
-        all += line;
+        all += line.ends_with("\r\n") ? fmt::format("{}\n", line.substr(0, line.size() - 2)) : std::string(line);
       else
         bad.report(fmt::format("{}:{}", file, number), fmt::format("invalid UTF-8 at byte {}", first + good));
     }

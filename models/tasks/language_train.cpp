@@ -9,9 +9,9 @@
 #include <unroll/models/interrupt.h>
 #include <unroll/models/metrics/likelihood.h>
 #include <unroll/models/ngram.h>
+#include <unroll/models/output_file.h>
 #include <unroll/models/tasks/language_file.h>
 #include <unroll/models/tasks/language_reading.h>
-#include <unroll/models/tasks/output_file.h>
 #include <unroll/models/training_log.h>
 #include <unroll/optim/optim.h>
 
@@ -62,7 +62,7 @@ class Training {
     try {
       require<FileError>(at.at("fingerprint") == fingerprint(train_.ids()), "resume: {} was not trained on {}", path,
                          train_.name());
-      load(model_, path);
+      load_trained(model_, path);
       const Checkpoint file = Checkpoint::read(path);
       epoch_ = at.at("epoch");
       window_ = at.at("window");
@@ -117,14 +117,19 @@ class Training {
         const bool interrupted = InterruptGuard::requested();
         if (interrupted || (o_.max_steps > 0 && taken_ == o_.max_steps)) {
           save();
-          report_.say(fmt::format("stopped at step {} of {}; go on with --resume {}", step_, total_, o_.out));
+          say_stopped();
           return !interrupted;
         }
       }
       validate();
       if (o_.patience > 0 && epoch_ - best_epoch_ >= o_.patience) total_ = step_;
       if (o_.minutes > 0 && seconds_since(start_) > 60 * o_.minutes) total_ = step_;
-      if (step_ < total_) save_at(epoch_ + 1, 0);
+      if (step_ == total_) continue;
+      save_at(epoch_ + 1, 0);
+      if (InterruptGuard::requested()) {
+        say_stopped();
+        return false;
+      }
     }
     if (!best_.empty()) {
       std::size_t i = 0;
@@ -132,7 +137,7 @@ class Training {
       best_.clear();
     }
     save();
-    return true;
+    return !InterruptGuard::requested();
   }
 
   /// Reports how well the model reads a text from its beginning to its end.
@@ -146,6 +151,8 @@ class Training {
   }
 
   Model& model() { return model_; }
+  /// Before it runs: it was resumed, and its epochs, time or patience had run out.
+  bool has_ended() const { return resumed_ && step_ == total_; }
 
  private:
   static constexpr Index calibration_steps = 20, most_timed_epochs = 1000;
@@ -224,6 +231,9 @@ class Training {
         std::clamp(static_cast<Index>(o_.seconds / per_step), 2 * calibration_steps, most_timed_epochs * per_epoch);
   }
 
+  void say_stopped() {
+    report_.say(fmt::format("stopped at step {} of {}; go on with --resume {}", step_, total_, o_.out));
+  }
   Windows windows() const { return train_.windows({.batch = o_.batch, .steps = o_.steps}); }
 
   void save() { save_at(epoch_, window_); }
@@ -331,6 +341,7 @@ bool train_language_model(const LanguageTraining& options, const Text& train, co
                          count_parameters(training.model()), options.layers, options.hidden, options.batch,
                          options.steps));
   if (options.baselines) report_baselines(train, valid, options.words, report);
+  if (training.has_ended()) report.say("this training has ended: there is nothing to go on with");
   const bool finished = training.run();
   if (!options.out.empty()) report.say("saved " + options.out);
   if (test != nullptr) training.report_metrics("test", *test);

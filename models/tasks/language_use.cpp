@@ -15,7 +15,7 @@ void with_model(const std::string& path, F f) {
   const LanguageFile file = LanguageFile::read(path);
   Rng rng;
   LanguageModel model(file.shape(), rng);
-  load(model, path);
+  load_trained(model, path);
   f(model, file);
 }
 

@@ -2,9 +2,9 @@
 
 #include <unroll/models/data/midi.h>
 #include <unroll/models/metrics/likelihood.h>
+#include <unroll/models/output_file.h>
+#include <unroll/models/supervised_task.h>
 #include <unroll/models/tasks/music_data.h>
-#include <unroll/models/tasks/output_file.h>
-#include <unroll/models/tasks/supervised_task.h>
 #include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {

@@ -2,8 +2,8 @@
 
 #include <unroll/models/data/utf8.h>
 #include <unroll/models/metrics/entities.h>
+#include <unroll/models/supervised_task.h>
 #include <unroll/models/tasks/ner_data.h>
-#include <unroll/models/tasks/supervised_task.h>
 #include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {

@@ -1,7 +1,7 @@
 #include <fmt/ranges.h>
 
 #include <unroll/models/any_layers.h>
-#include <unroll/models/tasks/labels.h>
+#include <unroll/models/labels.h>
 #include <unroll/models/tasks/pixels_data.h>
 #include <unroll/models/tasks/tasks.h>
 
@@ -117,6 +117,7 @@ struct Pixels {
     require<ValueError>(!bad.skips(), "--skip-bad has no use: images have no lines that could be left out");
     return read_labelled_images(files);
   }
+  static std::string beside(const std::string& file) { return labels_beside(file); }
   /// Of the 60,000 images for training of MNIST the last 10,000, as is usual.
   static std::vector<Image> hold_out(std::vector<Image>& images, const Options&) {
     std::vector<Image> last;
@@ -144,7 +145,8 @@ struct Pixels {
   /// The input is the name of a file of images.
   static std::string answer(const Model& model, const Symbols& symbols, const std::string& input) {
     std::vector<Image> images = read_images(input);
-    encode_all<Pixels>(images, symbols);
+    BadLines bad;
+    encode_all<Pixels>(images, symbols, bad);
     return fmt::format("{}", fmt::join(likeliest_classes<Image>(model, std::span<const Image>(images)), "\n"));
   }
   static void synthesize(const std::string& path, Index count, Rng& rng) { write_strokes(path, count, rng); }

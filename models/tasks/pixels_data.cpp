@@ -3,9 +3,16 @@
 #include <filesystem>
 
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/models/data/files.h>
 #include <unroll/models/data/idx.h>
 
 namespace unroll::inline UNROLL_ISA {
+
+std::string labels_beside(const std::string& file) {
+  std::filesystem::path path(file);
+  if (path.extension() == ".gz") path.replace_extension();
+  return or_packed(path.string() + ".labels");
+}
 
 std::vector<Image> read_images(const std::string& file) {
   const IdxArray array = IdxArray::read(file);
@@ -25,10 +32,10 @@ std::vector<Image> read_labelled_images(const std::vector<std::string>& files) {
   std::vector<Image> all;
   for (std::size_t i = 0; i < files.size(); ++i) {
     std::vector<Image> images = read_images(files[i]);
-    const std::string beside = files[i] + ".labels";
+    const std::string beside = labels_beside(files[i]);
     const std::string name = i + 1 < files.size() ? files[++i] : beside;
-    require<FileError>(name != beside || std::filesystem::exists(beside),
-                       "{}: its labels are missing: --data IMAGES LABELS", files[i]);
+    require<FileError>(name != beside || is_there(beside), "{}: its labels are missing: --data IMAGES LABELS",
+                       files[i]);
     const IdxArray labels = IdxArray::read(name);
     require<FileError>(labels.extents.size() == 1, "{}: byte 3: labels have one extent", name);
     require<FileError>(labels.values.size() == images.size(), "{}: byte 4: {} labels for {} images", name,

@@ -16,6 +16,8 @@ struct Image {
   Index length() const { return rows; }
 };
 
+/// The file X.labels beside a file X or X.gz, which may be packed itself.
+std::string labels_beside(const std::string& file);
 /// The images of an IDX file, without what they show. Throws FileError for what is none, or has no two extents above 0.
 std::vector<Image> read_images(const std::string& file);
 /// The images of files with their labels: a file of labels follows each, or else stands beside the last as FILE.labels.

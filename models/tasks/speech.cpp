@@ -1,5 +1,5 @@
+#include <unroll/models/labels.h>
 #include <unroll/models/metrics/transcripts.h>
-#include <unroll/models/tasks/labels.h>
 #include <unroll/models/tasks/speech_data.h>
 #include <unroll/models/tasks/tasks.h>
 
@@ -117,6 +117,7 @@ struct Speech {
   }
   /// Strings of the same recordings stay together.
   static std::string group(const Utterance& u) { return u.group; }
+  static std::string held_out_by(const Options& o) { return o.speaker.empty() ? "" : "--speaker"; }
   static std::vector<Utterance> hold_out(std::vector<Utterance>& all, const Options& o) {
     if (o.speaker.empty()) return {};
     const auto first = std::stable_partition(all.begin(), all.end(), [&](auto& u) { return u.speaker != o.speaker; });

@@ -5,7 +5,7 @@
 #include <unroll/models/checkpoint.h>
 #include <unroll/models/fit.h>
 #include <unroll/models/interrupt.h>
-#include <unroll/models/tasks/output_file.h>
+#include <unroll/models/output_file.h>
 #include <unroll/models/tasks/synthetic_task.h>
 #include <unroll/models/training_log.h>
 
@@ -122,7 +122,7 @@ void SyntheticTrainer::save(const std::string& path) {
 }
 
 void SyntheticTrainer::resume(const std::string& path) {
-  load(model_, path);
+  load_trained(model_, path);
   const Checkpoint file = Checkpoint::read(path);
   try {
     const json at = json::parse(file.metadata.at("training"));

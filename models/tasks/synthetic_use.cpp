@@ -4,7 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include <unroll/layers/safetensors.h>
+#include <unroll/models/checkpoint.h>
 #include <unroll/models/data/files.h>
 #include <unroll/models/tasks/synthetic_task.h>
 
@@ -73,7 +73,6 @@ class SyntheticApplication : public Task {
     if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
     require<FileError>(!sequences.empty(), "{}: there is nothing to read", data.data[0]);
     const SyntheticScore score = score_of(trained.model, trained.task, sequences);
-    require<Error>(std::isfinite(score.loss), "eval: the loss of {} is {}", model, score.loss);
     Fields fields{{"task", name_},
                   {"split", std::string("eval")},
                   {"examples", static_cast<std::int64_t>(sequences.size())},
@@ -177,7 +176,7 @@ TrainedSynthetic TrainedSynthetic::open(const std::string& model_file) {
   SyntheticTask task = synthetic_task(options.task, options.steps);
   Rng rng;
   TrainedSynthetic trained{task, SyntheticModel(task, options, rng)};
-  load(trained.model, model_file);
+  load_trained(trained.model, model_file);
   (void)parameters(trained.model);  // gives them their names
   return trained;
 }

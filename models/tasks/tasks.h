@@ -2,9 +2,17 @@
 
 #include <unroll/models/task.h>
 
-// The applications. task.cpp lists them for the program.
+// The applications of the program.
 
 namespace unroll::inline UNROLL_ISA {
+
+/// All of them, by name.
+const std::vector<std::unique_ptr<Task>>& tasks();
+/// The name of the task that a model file is of; empty if it does not say. Throws FileError for a file that cannot be
+/// read.
+std::string task_name_of(const std::string& model_file);
+/// The task that a model file is of. Throws FileError when it is of none.
+Task& task_of(const std::string& model_file);
 
 /// Nucleotides: many to one the class of a sequence (splice junctions, promoters), many to many the next of a genome.
 std::unique_ptr<Task> dna_task();

@@ -6,7 +6,7 @@
 #include <unroll/layers/tied_embedding.h>
 #include <unroll/models/data/parallel_text.h>
 #include <unroll/models/metrics/translation.h>
-#include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/supervised_task.h>
 #include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/translate_data.h>
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include <unroll/models/interrupt.h>
+#include <unroll/models/output_file.h>
 #include <unroll/models/tasks/inspect_task.h>
-#include <unroll/models/tasks/output_file.h>
 #include <unroll/models/tasks/synthetic_task.h>
 
 namespace unroll::inline UNROLL_ISA {

@@ -1,4 +1,4 @@
-#include <unroll/models/tasks/labels.h>
+#include <unroll/models/labels.h>
 #include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/video_data.h>
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <span>
 
 #include <fmt/format.h>
@@ -15,18 +16,29 @@ namespace {
 
 constexpr Index joints = Clip::joints, coordinates = Clip::coordinates;
 
-/// The coordinates of a line, or none where it is no frame.
-std::vector<float> pose_of(std::span<const std::string_view> parts) {
-  if (parts.size() != 3 + coordinates || parts[1].empty()) return {};
-  std::vector<float> pose;
+template <class T>
+bool read_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
+  return error == std::errc() && end == text.end();
+}
+
+/// The number of a frame and the coordinates of a line, or none of these where it is no frame.
+std::pair<Index, std::vector<float>> frame_of(std::span<const std::string_view> parts) {
+  std::pair<Index, std::vector<float>> frame;
+  if (parts.size() != 3 + coordinates || parts[1].empty() || !read_number(parts[2], frame.first)) return {};
   for (const std::string_view part : parts.subspan(3)) {
     float value = NAN;
-    const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
-    if (error != std::errc() || end != part.end() || !std::isfinite(value)) return {};
-    pose.push_back(value);
+    if (!read_number(part, value) || !std::isfinite(value)) return {};
+    frame.second.push_back(value);
   }
-  return pose;
+  return frame;
 }
+
+/// A clip of a file, whose frames may come in any order.
+struct Frames {
+  Clip clip;
+  std::map<Index, std::vector<float>> poses;
+};
 
 }  // namespace
 
@@ -36,24 +48,30 @@ std::vector<Clip> read_clips(const std::vector<std::string>& files, BadLines& ba
     LineReader lines(file);
     std::string_view line;
     if (!lines.next(line)) continue;
-    require<FileError>(pose_of(split_line(line, ',')).empty(),
+    require<FileError>(frame_of(split_line(line, ',')).second.empty(),
                        "{}: the first line should be the header, with the names of the columns", lines.place());
-    const std::size_t before = clips.size();
+    std::vector<Frames> found;
+    std::map<std::string, std::size_t, std::less<>> places;  // in `found`, of each clip
     while (lines.next(line)) {
       const auto parts = split_line(line, ',');
-      const std::vector<float> pose = pose_of(parts);
+      auto [number, pose] = frame_of(parts);
       if (pose.empty()) {
-        bad.report(lines.place(), fmt::format("clip, label, frame and {} numbers are expected", coordinates));
+        bad.report(lines.place(),
+                   fmt::format("clip, label, the number of the frame and {} coordinates are expected", coordinates));
         continue;
       }
-      if (clips.size() == before || clips.back().name != parts[0])
-        clips.push_back({std::string(parts[0]), std::string(parts[1]), lines.place(), {}});
-      Clip& clip = clips.back();
-      if (clip.label == parts[1])
-        clip.poses.insert(clip.poses.end(), pose.begin(), pose.end());
-      else
+      const auto [place, is_new] = places.try_emplace(std::string(parts[0]), found.size());
+      if (is_new) found.push_back({{std::string(parts[0]), std::string(parts[1]), lines.place(), {}}, {}});
+      auto& [clip, poses] = found[place->second];
+      if (clip.label != parts[1])
         bad.report(lines.place(), fmt::format("clip {} is of '{}' here, and of '{}' in {}", clip.name, parts[1],
                                               clip.label, clip.place));
+      else if (!poses.try_emplace(number, std::move(pose)).second)
+        bad.report(lines.place(), fmt::format("clip {} has had frame {} before", clip.name, number));
+    }
+    for (auto& [clip, poses] : found) {
+      for (const auto& [number, pose] : poses) clip.poses.insert(clip.poses.end(), pose.begin(), pose.end());
+      clips.push_back(std::move(clip));
     }
   }
   return clips;

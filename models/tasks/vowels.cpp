@@ -1,4 +1,4 @@
-#include <unroll/models/tasks/labels.h>
+#include <unroll/models/labels.h>
 #include <unroll/models/tasks/tasks.h>
 #include <unroll/models/tasks/vowels_data.h>
 
@@ -71,6 +71,7 @@ struct Vowels {
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     return read_labelled_vowels(files, o.block, o.blocks, bad);
   }
+  static std::string beside(const std::string& file) { return sizes_beside(file); }
   static Symbols learn(const std::vector<Vowel>& vowels, const Options&) { return Symbols::of(vowels); }
   static void encode(Vowel& vowel, const Symbols& symbols) { vowel.target = symbols.labels.id(vowel.label); }
 

@@ -42,10 +42,9 @@ std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Ind
   require<ValueError>(are_counts(given) && given.empty() == said.empty(),
                       "vowels: --blocks {}: counts of utterances are expected, such as 31,35,88", said);
   if (!given.empty() && sum_of(given) == utterances) return given;
-  const std::filesystem::path path(file);
-  const std::string sizes = (path.parent_path() / ("size_" + path.filename().string())).string();
+  const std::string sizes = sizes_beside(file);
   std::vector<Index> blocks;
-  if (!std::filesystem::exists(sizes)) {
+  if (!is_there(sizes)) {
     require<FileError>(utterances % block == 0, "{}: {} utterances are no blocks of {}{}, and there is no file {}",
                        file, utterances, block,
                        given.empty() ? "" : fmt::format(" nor the {} of --blocks", sum_of(given)), sizes);
@@ -65,6 +64,12 @@ std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Ind
 }
 
 }  // namespace
+
+std::string sizes_beside(const std::string& file) {
+  std::filesystem::path path(file);
+  if (path.extension() == ".gz") path.replace_extension();
+  return or_packed((path.parent_path() / ("size_" + path.filename().string())).string());
+}
 
 std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad) {
   std::vector<Vowel> vowels;
@@ -105,9 +110,7 @@ std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, I
 }
 
 void write_vowels(const std::string& path, Index count, Rng& rng) {
-  std::ofstream out(path);
-  const std::filesystem::path file(path);
-  std::ofstream sizes(file.parent_path() / ("size_" + file.filename().string()));
+  std::ofstream out(path), sizes(sizes_beside(path));
   for (Index speaker = 0; speaker < 3; ++speaker) {
     const Index utterances = (count + speaker) / 3;
     if (utterances > 0) sizes << utterances << " ";

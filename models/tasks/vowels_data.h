@@ -19,6 +19,8 @@ struct Vowel {
   Index length() const { return static_cast<Index>(cepstra.size()) / coefficients; }
 };
 
+/// The file size_X beside a file X or X.gz, which may be packed itself.
+std::string sizes_beside(const std::string& file);
 /// The utterances of a file, without their speakers. After each stands an empty line, or a frame of ones. Reported to
 /// `bad`: lines with anything but 12 numbers; an utterance of such alone has no frames. Throws FileError.
 std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad);

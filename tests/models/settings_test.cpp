@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include <unroll/models/settings.h>
-#include <unroll/models/task.h>
+#include <unroll/models/tasks/tasks.h>
 
 using namespace unroll;
 

@@ -149,7 +149,8 @@ TEST_CASE("dna: classes are learned from made-up junctions, and a saved model sa
                        FileError);
   run.write("other", "EI,a,ACGT\nXX,b,ACGT\n");
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("other")}}),
-                       (run.path("other") + ":2: symbols: 'XX' is not among the 3 known").c_str(), FileError);
+                       (run.path("other") + ":2: symbols: 'XX' is not among the 3 known: EI, IE, N").c_str(),
+                       FileError);
 }
 
 TEST_CASE("dna: promoters are told from sequences of which 12 of 20 parts are replaced") {

@@ -62,8 +62,10 @@ TEST_CASE("speech: what cannot be heard is an error") {
   run.set({{"epochs", 1}});
   run.train({.data = {run.path("data")}, .valid = {run.path("data")}});
   write_wav(run.path("x_ann_0.wav"), {std::vector<float>(2000, 0.1F), 8000});
-  CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("x_ann_0.wav")}}),
-                       (run.path("x_ann_0.wav") + ": symbols: 'x' is not among the 10 known").c_str(), FileError);
+  CHECK_THROWS_WITH_AS(
+      run.evaluate({.data = {run.path("x_ann_0.wav")}}),
+      (run.path("x_ann_0.wav") + ": symbols: 'x' is not among the 10 known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9").c_str(),
+      FileError);
   run.write("rubbish.wav", std::string(100, '\x01'));
   CHECK_THROWS_AS(run.answer(run.path("rubbish.wav")), FileError);
   CHECK_THROWS_AS(run.answer(run.path("none.wav")), FileError);

@@ -8,7 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include <unroll/models/task.h>
+#include <unroll/models/tasks/tasks.h>
 
 namespace unroll {
 

@@ -61,7 +61,7 @@ TEST_CASE("vowels: speakers are blocks of a given size, or those of a file besid
   run.write("new", line + "\n" + line + "\n" + line);
   run.write("size_new", "1 1 1");
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("new")}}),
-                       (run.path("new") + ":5: symbols: '3' is not among the 2 known").c_str(), FileError);
+                       (run.path("new") + ":5: symbols: '3' is not among the 2 known: 1, 2").c_str(), FileError);
   run.write("data", "");
   CHECK_THROWS_AS(train(), FileError);
 }

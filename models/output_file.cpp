@@ -1,4 +1,4 @@
-#include <unroll/models/tasks/output_file.h>
+#include <unroll/models/output_file.h>
 
 #include <unistd.h>
 
@@ -12,10 +12,14 @@ void check_output(const char* command, const std::string& path, std::span<const 
   if (path.empty()) return;
   const std::filesystem::path out(path);
   const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  require<FileError>(std::filesystem::is_directory(folder) && ::access(folder.c_str(), W_OK) == 0,
-                     "{}: {}: {} is no folder that can be written to", command, path, folder.string());
-  require<FileError>(!std::filesystem::is_directory(out), "{}: {} is a folder", command, path);
   std::error_code unknown;  // a file that is not there is no other one
+  require<FileError>(std::filesystem::is_directory(folder, unknown) && ::access(folder.c_str(), W_OK) == 0,
+                     "{}: {}: {} is no folder that can be written to", command, path, folder.string());
+  const auto status = std::filesystem::status(out, unknown);
+  require<FileError>(std::filesystem::status_known(status), "{}: {}: {}", command, path, unknown.message());
+  require<FileError>(!std::filesystem::is_directory(status), "{}: {} is a folder", command, path);
+  require<FileError>(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
+                     "{}: {} is no regular file", command, path);
   for (const std::string& file : read)
     require<FileError>(!std::filesystem::equivalent(out, file, unknown), "{}: {} would be written over, and is read",
                        command, path);

@@ -2,7 +2,7 @@
 
 #include <unroll/models/data/symbol_table.h>
 #include <unroll/models/metrics/classification.h>
-#include <unroll/models/tasks/supervised_task.h>
+#include <unroll/models/supervised_task.h>
 
 // What tasks have in common that tell one label from another.
 

@@ -1,9 +1,8 @@
-#include <unroll/models/task.h>
+#include <unroll/models/tasks/tasks.h>
 
 #include <unroll/layers/safetensors.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/synthetic_task.h>
-#include <unroll/models/tasks/tasks.h>
 
 namespace unroll::inline UNROLL_ISA {
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <unroll/layers/layers.h>
-#include <unroll/layers/safetensors.h>
+#include <unroll/models/checkpoint.h>
 #include <unroll/models/data/files.h>
 #include <unroll/models/fit.h>
 #include <unroll/models/task.h>
@@ -47,15 +47,25 @@ std::vector<Index> lengths_of(std::span<const Example* const> examples) {
   return lengths;
 }
 
-/// Encodes examples of a task. Throws FileError with the place of one that the symbols are not of.
+/// Encodes examples of a task. One that the symbols are not of is reported to `bad`, with its place, and left out.
 template <class D>
-void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols) {
-  for (auto& e : examples) try {
+void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols, BadLines& bad) {
+  auto kept = examples.begin();
+  for (auto& e : examples) {
+    try {
       D::encode(e, symbols);
     } catch (const Error& error) {
-      if constexpr (requires { e.place; }) throw FileError(fmt::format("{}: {}", e.place, error.what()));
-      throw;
+      if constexpr (requires { e.place; }) {
+        bad.report(e.place, error.what());
+        continue;
+      } else {
+        throw;
+      }
     }
+    if (&*kept != &e) *kept = std::move(e);
+    ++kept;
+  }
+  examples.erase(kept, examples.end());
 }
 
 /// A task that is fitted to examples. A definition D has
@@ -73,7 +83,8 @@ void encode_all(std::vector<typename D::Example>& examples, const typename D::Sy
 ///
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
 /// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
-/// which takes out what to validate on: when it takes none, a share is held out as ever.
+/// which takes out what to validate on: when it takes none, a share is held out as ever; `held_out_by(options)`, the
+/// name of an option by which it does, or nothing; and `beside(file)`, a file that is read with this one.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -94,28 +105,37 @@ class SupervisedTask : public Task {
 
   bool train(const TaskData& data, const std::string& out, Report& report) override {
     check(settings());
-    Examples all = read(data.data, data, report);
-    if (data.folds > 0) return cross_validate(all, data.folds, report);
-    Examples valid;
-    if constexpr (requires { D::hold_out(all, options_); })
-      if (data.valid.empty()) valid = D::hold_out(all, options_);
-    const bool drawn = data.valid.empty() && valid.empty();
-    if (drawn)
-      std::tie(all, valid) = parted(std::move(all), 0, data.held_out);
+    const bool share = data.held_out.has_value();  // is asked for
+    if constexpr (requires { D::held_out_by(options_); })
+      if (const std::string by = D::held_out_by(options_); !by.empty())
+        require<ValueError>(!share && data.valid.empty() && data.folds == 0,
+                            "train: {} says what to validate on, and so does {}", by,
+                            share             ? "--held-out"
+                            : data.folds == 0 ? "--valid"
+                                              : "--folds");
+    Parts parts{.train = read(data.data, data, report), .valid = {}, .test = {}};
+    if (data.folds > 0) return cross_validate(parts.train, data, report);
+    if constexpr (requires { D::hold_out(parts.train, options_); })
+      if (data.valid.empty() && !share) parts.valid = D::hold_out(parts.train, options_);
+    parts.drawn = data.valid.empty() && parts.valid.empty();
+    if (parts.drawn)
+      std::tie(parts.train, parts.valid) = parted(std::move(parts.train), 0, data.held_out.value_or(usual_share));
     else if (!data.valid.empty())
-      valid = read(data.valid, data, report);
-    const Examples test = data.test.empty() ? Examples() : read(data.test, data, report);
-    Trained trained = fitted(all, valid, drawn, out, report);
+      parts.valid = read(data.valid, data, report);
+    if (!data.test.empty()) parts.test = read(data.test, data, report);
+    Trained trained = fitted(parts, data, out, report);
     if (!out.empty()) report.say("saved " + out);
     if (!trained.finished) report.say("interrupted; what was best is scored now, and Ctrl-C again ends at once");
-    if (!test.empty()) report.result(metrics("test", trained, encoded(trained, test)));
-    report.result(metrics("valid", trained, valid));
+    if (!parts.test.empty()) report.result(metrics("test", trained, parts.test));
+    report.result(metrics("valid", trained, parts.valid));
     return trained.finished;
   }
 
   void evaluate(const std::string& model, const TaskData& data, Report& report) override {
     Trained trained = open(model);
-    report.result(metrics("eval", trained, encoded(trained, read(data.data, data, report))));
+    Examples examples = read(data.data, data, report);
+    encode(examples, trained.symbols, data, report);
+    report.result(metrics("eval", trained, examples));
   }
 
   Answers answers_of(const std::string& model, const std::string& out) override {
@@ -129,6 +149,13 @@ class SupervisedTask : public Task {
     }
   }
 
+  std::vector<std::string> files_read(const std::vector<std::string>& files) const override {
+    std::vector<std::string> all = files;
+    if constexpr (requires { D::beside(files[0]); })
+      for (const std::string& file : files) all.push_back(D::beside(file));
+    return all;
+  }
+
   void synthesize(const std::string& out, Index count, std::uint64_t seed) override {
     Rng rng{seed};
     D::synthesize(out, count, rng);
@@ -140,6 +167,11 @@ class SupervisedTask : public Task {
     std::unique_ptr<Model> model;
     bool finished = true;
   };
+  struct Parts {
+    Examples train, valid, test;
+    bool drawn = false;  // what to validate on was drawn from the same examples
+  };
+  static constexpr double usual_share = 0.1;
 
   Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
     BadLines bad(data.skip_bad);
@@ -169,7 +201,9 @@ class SupervisedTask : public Task {
       return static_cast<Index>(share * static_cast<double>(groups.size()) + 1e-6);
     };
     require<ValueError>(place(end - begin) >= 1 && place(end - begin) < place(1),
-                        "train: {} examples are too few to hold out a share of {:.4g}", groups.size(), end - begin);
+                        "train: {} examples{} are too few to hold out a share of {:.4g}", all.size(),
+                        groups.size() == all.size() ? "" : fmt::format(", of which {} differ,", groups.size()),
+                        end - begin);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     if (!ordered) shuffle(groups, rng);
     const std::set<std::string> chosen(groups.begin() + place(begin), groups.begin() + place(end));
@@ -197,13 +231,13 @@ class SupervisedTask : public Task {
     return true;
   }
 
-  /// `drawn`: what to validate on was drawn from the same examples. The best epoch is kept; of a fold, which has a
-  /// number from 1 and a folder of its own for its curves, the last.
-  Trained fitted(Examples& train, Examples& valid, bool drawn, const std::string& out, Report& report, Index fold = 0) {
+  /// The best epoch is kept; of a fold, which has a number from 1 and a folder of its own for its curves, the last.
+  Trained fitted(Parts& parts, const TaskData& data, const std::string& out, Report& report, Index fold = 0) {
+    auto& [train, valid, test, drawn] = parts;
     Trained t{D::learn(train, options_), nullptr};
     if (drawn && take_back(train, valid, t.symbols, report)) t.symbols = D::learn(train, options_);
-    encode_all<D>(train, t.symbols);
-    encode_all<D>(valid, t.symbols);
+    for (Examples* examples : {&train, &valid, &test})
+      if (!examples->empty()) encode(*examples, t.symbols, data, report);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
     t.model = std::make_unique<Model>(options_, t.symbols, rng);
     report.say(fmt::format("{}: {} examples to train on, {} to validate on, {} parameters", D::name, train.size(),
@@ -211,20 +245,20 @@ class SupervisedTask : public Task {
     FitProblem problem;
     problem.parameters = parameters(*t.model);
     for (const Example& e : train) problem.lengths.push_back(e.length());
-    problem.loss = [&](Tape<>& tape, std::span<const Index> indices) {
+    problem.loss = [&t, &parts](Tape<>& tape, std::span<const Index> indices) {
       std::vector<const Example*> batch;
-      for (const Index i : indices) batch.push_back(&train[static_cast<std::size_t>(i)]);
+      for (const Index i : indices) batch.push_back(&parts.train[static_cast<std::size_t>(i)]);
       return Var<>(t.model->loss(tape, std::span<const Example* const>(batch)));
     };
-    problem.validate = [&] {
-      const std::span<const Example> examples(valid);
+    problem.validate = [&t, &parts] {
+      const std::span<const Example> examples(parts.valid);
       if constexpr (requires { D::validate(*t.model, t.symbols, examples); })
         return D::validate(*t.model, t.symbols, examples);
       else
         return D::evaluate(*t.model, t.symbols, examples);
     };
     problem.choose = fold == 0;
-    problem.keep = [&](const Validation&) {
+    problem.keep = [&] {
       if (!out.empty()) save(*t.model, out, metadata(t.symbols));
     };
     FitOptions options = options_.fit;
@@ -233,18 +267,20 @@ class SupervisedTask : public Task {
     return t;
   }
 
-  bool cross_validate(const Examples& all, Index folds, Report& report) {
+  bool cross_validate(const Examples& all, const TaskData& data, Report& report) {
+    const Index folds = data.folds;
     std::vector<std::string> names;
     std::vector<double> sums;
     for (Index k = 0; k < folds; ++k) {
       const auto part = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
-      auto [train, valid] = parted(all, part(k), part(k + 1));
-      Trained trained = fitted(train, valid, true, "", report, k + 1);
+      Parts parts{.train = {}, .valid = {}, .test = {}, .drawn = true};
+      std::tie(parts.train, parts.valid) = parted(all, part(k), part(k + 1));
+      Trained trained = fitted(parts, data, "", report, k + 1);
       if (!trained.finished) {
         report.say(fmt::format("interrupted in fold {} of {}, which has no score", k + 1, folds));
         return false;
       }
-      const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, valid);
+      const Fields fields = metrics(fmt::format("fold {}", k + 1), trained, parts.valid);
       report.result(fields);
       std::size_t i = 0;
       for (const auto& [name, value] : fields)
@@ -259,9 +295,11 @@ class SupervisedTask : public Task {
     return true;
   }
 
-  static Examples encoded(const Trained& t, Examples examples) {
-    encode_all<D>(examples, t.symbols);
-    return examples;
+  static void encode(Examples& examples, const Symbols& symbols, const TaskData& data, Report& report) {
+    BadLines bad(data.skip_bad);
+    encode_all<D>(examples, symbols, bad);
+    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+    require<FileError>(!examples.empty(), "{}: of no example the model knows the symbols", D::name);
   }
 
   Fields metrics(const std::string& split, const Trained& t, const Examples& examples) const {
@@ -296,7 +334,7 @@ class SupervisedTask : public Task {
     } catch (const FileError&) { throw; } catch (const std::exception& error) {
       throw FileError(fmt::format("{} does not say how it was trained: {}", path, error.what()));
     }
-    load(*t.model, path);
+    load_trained(*t.model, path);
     return t;
   }
 
