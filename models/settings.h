@@ -30,6 +30,7 @@ struct Setting {
   std::variant<Index*, double*, std::string*, bool*> value;
   std::string help;
   Range range;
+  std::vector<std::string> names = {};  // of a text that is one of these
 };
 using Settings = std::vector<Setting>;
 

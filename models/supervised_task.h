@@ -79,7 +79,7 @@ void encode_all(std::vector<typename D::Example>& examples, const typename D::Sy
 ///   ValueError or IndexError for an example that the symbols are not of;
 /// - `evaluate(model, symbols, examples)`, a Validation;
 /// - `answer(model, symbols, input)`, with a file to write as one more where the answer is one;
-/// - `synthesize(path, count, rng)`.
+/// - `synthesize(path, count, rng)`, or, with an array `forms` of names, `synthesize(path, form, count, rng)`.
 ///
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
 /// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
@@ -158,7 +158,16 @@ class SupervisedTask : public Task {
 
   void synthesize(const std::string& out, Index count, std::uint64_t seed) override {
     Rng rng{seed};
-    D::synthesize(out, count, rng);
+    if constexpr (several_forms)
+      D::synthesize(out, form_, count, rng);
+    else
+      D::synthesize(out, count, rng);
+  }
+  Settings generator_settings() override {
+    Settings all;
+    if constexpr (several_forms)
+      all.push_back({"form", &form_, "what is made up", {}, {D::forms.begin(), D::forms.end()}});
+    return all;
   }
 
  private:
@@ -172,6 +181,7 @@ class SupervisedTask : public Task {
     bool drawn = false;  // what to validate on was drawn from the same examples
   };
   static constexpr double usual_share = 0.1;
+  static constexpr bool several_forms = requires { D::forms; };
 
   Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
     BadLines bad(data.skip_bad);
@@ -338,7 +348,15 @@ class SupervisedTask : public Task {
     return t;
   }
 
+  static std::string first_form() {
+    if constexpr (several_forms)
+      return D::forms[0];
+    else
+      return "";
+  }
+
   Options options_;
+  std::string form_ = first_form();
 };
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -15,6 +15,7 @@ void add_settings(CLI::App* command, const Settings& settings) {
             CLI::Option* option = command->add_option(name, *value, s.help);
             if (s.name == "cell") option->check(CLI::IsMember(cell_names()));
             if (s.name == "wrapper") option->check(CLI::IsMember(wrapper_names()));
+            if (!s.names.empty()) option->check(CLI::IsMember(s.names));
             if (s.name == "log") option->type_name("DIR");
           } else {
             add_number(command, name, *value, s.help, s.range);

@@ -181,7 +181,10 @@ struct Dna {
     const auto [label, probability] = likeliest_class(model, DnaExample{{sequence}, "?", ""});
     return fmt::format("{} {:.4f}", symbols.labels.name(label), probability);
   }
-  static void synthesize(const std::string& path, Index count, Rng& rng) { write_junctions(path, count, rng); }
+  static constexpr std::array forms{"junctions", "promoters", "genome"};
+  static void synthesize(const std::string& path, const std::string& form, Index count, Rng& rng) {
+    write_dna(path, form, count, rng);
+  }
 };
 
 }  // namespace

@@ -27,8 +27,9 @@ std::string without_promoter(std::string sequence, Rng& rng);
 /// FileError for both together.
 std::vector<DnaExample> read_dna(const std::vector<std::string>& files, Index steps, Index context, BadLines& bad);
 
-/// Writes lines of class, name and sequence. Junctions: AG|GTAAGT in the middle, (C or T)12 CAG|G in the middle, or
-/// neither, in random nucleotides. Throws FileError.
-void write_junctions(const std::string& path, Index count, Rng& rng);
+/// Writes made-up data. "junctions": lines of class, name and sequence; AG|GTAAGT in the middle, (C or T)12 CAG|G in the
+/// middle, or neither, in random nucleotides. "promoters": sequences of 300, most of it C and G, with a TATA box.
+/// "genome": FASTA with `count` lines of 60; nine of ten nucleotides are those six places before. Throws FileError.
+void write_dna(const std::string& path, std::string_view form, Index count, Rng& rng);
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -192,7 +192,10 @@ struct Sentiment {
     const auto [label, probability] = likeliest_class(model, opinion);
     return fmt::format("{} {:.3f}", symbols.labels()[static_cast<std::size_t>(label)], probability);
   }
-  static void synthesize(const std::string& path, Index count, Rng& rng) { write_opinions(path, count, rng); }
+  static constexpr std::array forms{"trees", "reviews"};
+  static void synthesize(const std::string& path, const std::string& form, Index count, Rng& rng) {
+    write_opinions(path, form, count, rng);
+  }
 };
 
 }  // namespace

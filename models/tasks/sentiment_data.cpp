@@ -264,10 +264,10 @@ std::string tree_of(const MadeUp& m) {
 
 }  // namespace
 
-void write_opinions(const std::string& file, Index count, Rng& rng) {
+void write_opinions(const std::string& file, std::string_view form, Index count, Rng& rng) {
   std::ofstream out(file);
   require<FileError>(out.good(), "{} cannot be written", file);
-  const bool reviews = file.ends_with(".csv");
+  const bool reviews = form == "reviews";
   if (reviews) out << "Title,Review Text,Rating,Recommended IND\n";
   for (Index i = 0; i < count; ++i) {
     const MadeUp m = make_up(rng);

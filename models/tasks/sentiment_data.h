@@ -90,8 +90,8 @@ Opinion parse_opinion_tree(std::string_view line);
 /// file does not say the one that is wanted, or holds no trees but must.
 std::string sentiment_target(const std::string& file, const std::string& wanted, bool must_hold_trees);
 
-/// Writes made-up opinions: reviews if the name ends in .csv, else trees. Words have labels 0 .. 4, `not` turns that of
-/// the next one round, and what is said once is said of the whole.
-void write_opinions(const std::string& file, Index count, Rng& rng);
+/// Writes made-up opinions, as "reviews" or as "trees". Words have labels 0 .. 4, `not` turns that of the next one
+/// round, and what is said once is said of the whole.
+void write_opinions(const std::string& file, std::string_view form, Index count, Rng& rng);
 
 }  // namespace unroll::inline UNROLL_ISA

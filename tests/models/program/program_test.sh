@@ -448,7 +448,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import reproduce
 text = open(sys.argv[1] + "/README.md", encoding="utf-8").read()
-sys.exit(any(f"\n{command}\n" not in text for command in reproduce.TRAININGS.values()))
+sys.exit(any(f"\n{name}: {command}\n" not in text for name, command in reproduce.TRAININGS.items()))
 END
 check "help is no error" exits 0 '' "$unroll" --help
 check "nor is the version" exits 0 '' "$unroll" --version

@@ -23,14 +23,6 @@ std::string message_of(const std::string& file) {
 }
 
 /// A genome in which each nucleotide follows mostly from the sixth before it: beyond a Markov model of order 4.
-std::string echoing(Index size) {
-  Rng rng{5};
-  std::string genome;
-  for (Index i = 0; i < size; ++i)
-    genome +=
-        i < 6 || rng.uniform() < 0.1 ? nucleotides[static_cast<std::size_t>(rng.below(4))] : genome[genome.size() - 6];
-  return genome;
-}
 
 }  // namespace
 
@@ -143,7 +135,8 @@ TEST_CASE("dna: classes are learned from made-up junctions, and a saved model sa
   CHECK_THROWS_WITH_AS(run.answer(" "), "dna: there is no sequence", ValueError);
   run.set({{"hidden", 0}});
   CHECK_THROWS_AS(run.train({.data = {run.path("data")}}), ValueError);
-  run.write("genome", ">x\n" + echoing(100));
+  run.set_generator({{"form", "genome"}});
+  run.task.synthesize(run.path("genome"), 2, 1);
   CHECK_THROWS_WITH_AS(run.evaluate({.data = {run.path("genome")}}),
                        (run.path("genome") + ":1: the model is of classes, the data are of a genome").c_str(),
                        FileError);
@@ -155,14 +148,8 @@ TEST_CASE("dna: classes are learned from made-up junctions, and a saved model sa
 
 TEST_CASE("dna: promoters are told from sequences of which 12 of 20 parts are replaced") {
   const TaskRun run("dna");
-  Rng rng{4};
-  std::string lines;
-  for (Index i = 0; i < 200; ++i) {
-    for (Index t = 0; t < 40; ++t)
-      lines += t % 4 == 1 ? "TA" : std::string(1, nucleotides[static_cast<std::size_t>(rng.below(4))]);
-    lines += "\n";
-  }
-  run.write("data", lines);
+  run.set_generator({{"form", "promoters"}});
+  run.task.synthesize(run.path("data"), 200, 4);
   run.set({{"epochs", 12}, {"hidden", 8}, {"filters", 16}});
   const auto trained = run.train({.data = {run.path("data")}});
   CHECK(trained["examples"] == 40);  // a promoter and what was made from it are held out together
@@ -172,8 +159,10 @@ TEST_CASE("dna: promoters are told from sequences of which 12 of 20 parts are re
 
 TEST_CASE("dna: the end of a genome is held out, and predicted better than by the Markov model") {
   const TaskRun run("dna");
-  const std::string genome = echoing(8000);
-  run.write("data", ">x\n" + genome);
+  run.set_generator({{"form", "genome"}});
+  run.task.synthesize(run.path("data"), 134, 5);
+  BadLines bad;
+  const std::string genome = read_nucleotides({run.path("data")}, bad).at(0).sequence;
   run.set({{"epochs", 8}, {"batch", 4}, {"hidden", 16}, {"filters", 32}});
   const auto trained = run.train({.data = {run.path("data")}});
   const double bits = trained["bits_per_base"];

@@ -14,7 +14,7 @@ TEST_CASE("parity: sequences that were written are read as well as those that we
   run.set({{"steps", 8}, {"hidden", 16}, {"batch", 16}, {"updates", 2000}});
   const auto trained = run.train({});
   REQUIRE(trained.at("solved") == "yes");
-  from_json(run.task.generator_settings(), {{"steps", 8}}, "");
+  run.set_generator({{"steps", 8}});
   run.task.synthesize(run.path("new"), 300, 5);
   const auto found = run.evaluate({.data = {run.path("new")}});
   CHECK(found.at("examples") == 300);

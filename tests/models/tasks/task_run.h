@@ -17,7 +17,8 @@ class TaskRun {
  public:
   Task& task;
 
-  explicit TaskRun(const std::string& name) : task(find(name)), before_(to_json(task.settings())) {
+  explicit TaskRun(const std::string& name)
+      : task(find(name)), before_(to_json(task.settings())), made_before_(to_json(task.generator_settings())) {
     static int count = 0;
     folder_ = std::filesystem::temp_directory_path() / fmt::format("unroll-{}-{}-{}", name, ::getpid(), count++);
     std::filesystem::create_directories(folder_);
@@ -25,6 +26,7 @@ class TaskRun {
   TaskRun(const TaskRun&) = delete;
   ~TaskRun() {
     from_json(task.settings(), before_, "");
+    from_json(task.generator_settings(), made_before_, "");
     std::filesystem::remove_all(folder_);
   }
 
@@ -38,6 +40,9 @@ class TaskRun {
     all.update(some);
     from_json(task.settings(), all, "");
   }
+
+  /// The settings of what is made up.
+  void set_generator(const nlohmann::json& all) const { from_json(task.generator_settings(), all, ""); }
 
   /// The metrics that it ends with.
   nlohmann::json train(const TaskData& data) const {
@@ -88,7 +93,7 @@ class TaskRun {
     }
   };
 
-  nlohmann::json before_;
+  nlohmann::json before_, made_before_;
   std::filesystem::path folder_;
 };
 
