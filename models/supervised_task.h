@@ -1,72 +1,14 @@
 #pragma once
 
-#include <numeric>
-#include <set>
-
 #include <nlohmann/json.hpp>
 
 #include <unroll/layers/layers.h>
 #include <unroll/models/checkpoint.h>
-#include <unroll/models/data/files.h>
+#include <unroll/models/examples.h>
 #include <unroll/models/fit.h>
 #include <unroll/models/task.h>
 
 namespace unroll::inline UNROLL_ISA {
-
-/// Calls f(tape, some examples) for all examples, on an inference tape and in batches of like length.
-template <class Example, class F>
-void for_batches(std::span<const Example> examples, Index batch, F f) {
-  std::vector<const Example*> order;
-  for (const Example& e : examples) order.push_back(&e);
-  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->length() < b->length(); });
-  Tape<> tape = Tape<>::inference();
-  for (std::size_t first = 0; first < order.size(); first += static_cast<std::size_t>(batch)) {
-    tape.rewind();
-    const std::size_t count = std::min(static_cast<std::size_t>(batch), order.size() - first);
-    f(tape, std::span<const Example* const>(order).subspan(first, count));
-  }
-}
-
-/// What f(tape, some examples) returns for each of them, in the order of all; called as by for_batches.
-template <class Example, class F>
-auto map_batches(std::span<const Example> examples, Index batch, F f) {
-  std::decay_t<std::invoke_result_t<F, Tape<>&, std::span<const Example* const>>> results(examples.size());
-  for_batches(examples, batch, [&](Tape<>& tape, std::span<const Example* const> some) {
-    auto found = f(tape, some);
-    for (std::size_t i = 0; i < some.size(); ++i)
-      results[static_cast<std::size_t>(some[i] - examples.data())] = std::move(found[i]);
-  });
-  return results;
-}
-
-/// How many steps each example has.
-template <class Example>
-std::vector<Index> lengths_of(std::span<const Example* const> examples) {
-  std::vector<Index> lengths;
-  for (const Example* e : examples) lengths.push_back(e->length());
-  return lengths;
-}
-
-/// Encodes examples of a task. One that the symbols are not of is reported to `bad`, with its place, and left out.
-template <class D>
-void encode_all(std::vector<typename D::Example>& examples, const typename D::Symbols& symbols, BadLines& bad) {
-  auto kept = examples.begin();
-  for (auto& e : examples) {
-    try {
-      D::encode(e, symbols);
-    } catch (const Error& error) {
-      if constexpr (requires { e.place; }) {
-        bad.report(e.place, error.what());
-        continue;
-      } else {
-        throw;
-      }
-    }
-    if (&*kept != &e) *kept = std::move(e);
-    ++kept;
-  }
-  examples.erase(kept, examples.end());
-}
 
 /// A task that is fitted to examples. A definition D has
 /// - `name`, `what`, `format`;
@@ -119,7 +61,7 @@ class SupervisedTask : public Task {
       if (data.valid.empty() && !share) parts.valid = D::hold_out(parts.train, options_);
     parts.drawn = data.valid.empty() && parts.valid.empty();
     if (parts.drawn)
-      std::tie(parts.train, parts.valid) = parted(std::move(parts.train), 0, data.held_out.value_or(usual_share));
+      std::tie(parts.train, parts.valid) = part(std::move(parts.train), 0, data.held_out.value_or(usual_share));
     else if (!data.valid.empty())
       parts.valid = read(data.valid, data, report);
     if (!data.test.empty()) parts.test = read(data.test, data, report);
@@ -191,61 +133,15 @@ class SupervisedTask : public Task {
     return examples;
   }
 
-  /// The share between `begin` and `end` of them apart from the rest, drawn by the seed, or counted from the end if
-  /// they are in order.
-  std::pair<Examples, Examples> parted(Examples all, double begin, double end) const {
-    std::vector<std::string> groups;
-    std::set<std::string> seen;
-    bool ordered = false;
-    if constexpr (requires { D::in_order(all); }) ordered = D::in_order(all);
-    if (ordered) std::tie(begin, end) = std::pair(1 - end, 1 - begin);
-    const auto group_of = [&](const Example& e, std::size_t i) {
-      if constexpr (requires { D::group(e); })
-        return ordered ? std::to_string(i) : D::group(e);
-      else
-        return std::to_string(i);
-    };
-    for (std::size_t i = 0; i < all.size(); ++i)
-      if (const std::string group = group_of(all[i], i); seen.insert(group).second) groups.push_back(group);
-    const auto place = [&](double share) {  // a share such as 7 / 10 may be a little less
-      return static_cast<Index>(share * static_cast<double>(groups.size()) + 1e-6);
-    };
-    require<ValueError>(place(end - begin) >= 1 && place(end - begin) < place(1),
-                        "train: {} examples{} are too few to hold out a share of {:.4g}", all.size(),
-                        groups.size() == all.size() ? "" : fmt::format(", of which {} differ,", groups.size()),
-                        end - begin);
-    Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
-    if (!ordered) shuffle(groups, rng);
-    const std::set<std::string> chosen(groups.begin() + place(begin), groups.begin() + place(end));
-    Examples rest, part;
-    for (std::size_t i = 0; i < all.size(); ++i)
-      (chosen.contains(group_of(all[i], i)) ? part : rest).push_back(std::move(all[i]));
-    return {std::move(rest), std::move(part)};
-  }
-
-  /// Puts back into `rest` what was held out of it by chance though nothing else has its label: returns whether there
-  /// is such.
-  static bool take_back(Examples& rest, Examples& held_out, const Symbols& symbols, Report& report) {
-    const auto known = std::stable_partition(held_out.begin(), held_out.end(), [&](Example e) {
-      try {
-        D::encode(e, symbols);
-        return true;
-      } catch (const IndexError&) { return false; }
-    });
-    if (known == held_out.end()) return false;
-    report.warn(fmt::format("{} held-out examples have labels that no others have: they are trained on",
-                            held_out.end() - known));
-    rest.insert(rest.end(), std::make_move_iterator(known), std::make_move_iterator(held_out.end()));
-    held_out.erase(known, held_out.end());
-    require<ValueError>(!held_out.empty(), "train: nothing is left to validate on");
-    return true;
+  std::pair<Examples, Examples> part(Examples all, double begin, double end) const {
+    return part_examples<D>(std::move(all), begin, end, static_cast<std::uint64_t>(options_.fit.seed));
   }
 
   /// The best epoch is kept; of a fold, which has a number from 1 and a folder of its own for its curves, the last.
   Trained fitted(Parts& parts, const TaskData& data, const std::string& out, Report& report, Index fold = 0) {
     auto& [train, valid, test, drawn] = parts;
     Trained t{D::learn(train, options_), nullptr};
-    if (drawn && take_back(train, valid, t.symbols, report)) t.symbols = D::learn(train, options_);
+    if (drawn && take_back<D>(train, valid, t.symbols, report)) t.symbols = D::learn(train, options_);
     for (Examples* examples : {&train, &valid, &test})
       if (!examples->empty()) encode(*examples, t.symbols, data, report);
     Rng rng{static_cast<std::uint64_t>(options_.fit.seed)};
@@ -282,9 +178,9 @@ class SupervisedTask : public Task {
     std::vector<std::string> names;
     std::vector<double> sums;
     for (Index k = 0; k < folds; ++k) {
-      const auto part = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
+      const auto share = [&](Index i) { return static_cast<double>(i) / static_cast<double>(folds); };
       Parts parts{.train = {}, .valid = {}, .test = {}, .drawn = true};
-      std::tie(parts.train, parts.valid) = parted(all, part(k), part(k + 1));
+      std::tie(parts.train, parts.valid) = part(all, share(k), share(k + 1));
       Trained trained = fitted(parts, data, "", report, k + 1);
       if (!trained.finished) {
         report.say(fmt::format("interrupted in fold {} of {}, which has no score", k + 1, folds));
