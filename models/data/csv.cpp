@@ -85,10 +85,10 @@ class CsvParser {
 
 }  // namespace
 
-CsvTable CsvTable::read(const std::string& path, BadLines& bad, char separator) {
+CsvTable CsvTable::read(const FileContent& file, BadLines& bad, char separator) {
+  const auto& [path, text] = file;
   CsvTable table;
   table.path_ = path;
-  const std::string text = read_file(path);
   for (CsvRow& row : CsvParser(path, bad, separator).parse(text)) {
     const std::string place = fmt::format("{}:{}", path, row.line);
     if (!is_utf8(row))

@@ -19,7 +19,7 @@ class CsvTable {
  public:
   /// Rows that break the rules, are not UTF-8, or have another number of fields than the header, are reported to `bad`
   /// with the line they begin on. Throws FileError if there is no header.
-  static CsvTable read(const std::string& path, BadLines& bad, char separator = ',');
+  static CsvTable read(const FileContent& file, BadLines& bad, char separator = ',');
 
   const std::vector<std::string>& header() const { return header_; }
   /// The place of a column. Throws FileError naming those there are.

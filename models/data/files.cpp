@@ -103,20 +103,21 @@ void for_each_file_in(const std::string& path, const std::function<void(const st
   }
 }
 
-LineReader::LineReader(std::string path)
-    : path_(std::move(path)), text_(read_file(path_)), at_(text_.size() - without_byte_order_mark(text_).size()) {}
+LineReader::LineReader(FileContent file)
+    : file_(std::move(file)), at_(file_.text.size() - without_byte_order_mark(file_.text).size()) {}
 
 bool LineReader::next(std::string_view& line) {
-  if (at_ >= text_.size()) return false;
-  const std::size_t end = std::min(text_.find('\n', at_), text_.size());
-  line = std::string_view(text_).substr(at_, end - at_);
+  const std::string_view text = file_.text;
+  if (at_ >= text.size()) return false;
+  const std::size_t end = std::min(text.find('\n', at_), text.size());
+  line = text.substr(at_, end - at_);
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   at_ = end + 1;
   ++number_;
   return true;
 }
 
-std::string LineReader::place() const { return fmt::format("{}:{}", path_, number_); }
+std::string LineReader::place() const { return fmt::format("{}:{}", file_.path, number_); }
 
 void BadLines::report(const std::string& place, const std::string& what) {
   require<FileError>(skip_, "{}: {}", place, what);

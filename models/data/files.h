@@ -20,6 +20,13 @@ std::string or_packed(const std::string& name);
 /// The content of a file, unpacked if it is compressed (.gz, .bz2, .xz, .zst). Throws FileError.
 std::string read_file(const std::string& path);
 
+/// A file that was read. A pipe can be read only once, and so who wants to know first what a file holds keeps this.
+struct FileContent {
+  std::string path, text;
+  /// Throws FileError.
+  static FileContent read(const std::string& path) { return {path, read_file(path)}; }
+};
+
 /// Calls f(name, content) for each file of an archive (.tar, .tar.gz, .zip), in its order, or of a folder, by name; the
 /// name begins with the path. Throws FileError.
 void for_each_file_in(const std::string& path, const std::function<void(const std::string&, const std::string&)>& f);
@@ -27,15 +34,17 @@ void for_each_file_in(const std::string& path, const std::function<void(const st
 /// The lines of a text file, without their ends.
 class LineReader {
  public:
-  /// A byte order mark is no part of the text. Throws FileError.
-  explicit LineReader(std::string path);
+  /// A byte order mark is no part of the text.
+  explicit LineReader(FileContent file);
+  /// Throws FileError.
+  explicit LineReader(const std::string& path) : LineReader(FileContent::read(path)) {}
   /// The next line, which is valid as long as the reader is; false at the end.
   bool next(std::string_view& line);
   /// Where the line stands that was read last: "file:12".
   std::string place() const;
 
  private:
-  std::string path_, text_;
+  FileContent file_;
   std::size_t at_;
   Index number_ = 0;
 };

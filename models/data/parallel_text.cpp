@@ -25,14 +25,13 @@ void add(std::vector<SentencePair>& pairs, std::string_view source, std::string_
     pairs.push_back({std::string(source), std::string(target)});
 }
 
-bool has_columns(const std::string& file) {
-  LineReader lines(file);
-  std::string_view line;
-  return lines.next(line) && line.find('\t') != std::string_view::npos;
+bool has_columns(const FileContent& file) {
+  const std::string_view text = file.text;
+  return text.substr(0, text.find('\n')).find('\t') != text.npos;
 }
 
-void read_columns(const std::string& file, std::vector<SentencePair>& pairs, BadLines& bad) {
-  LineReader lines(file);
+void read_columns(FileContent file, std::vector<SentencePair>& pairs, BadLines& bad) {
+  LineReader lines(std::move(file));
   for (std::string_view line; lines.next(line);) {
     const auto columns = split_line(line, '\t');
     if (columns.size() == 2 || columns.size() == 3)
@@ -43,16 +42,16 @@ void read_columns(const std::string& file, std::vector<SentencePair>& pairs, Bad
   }
 }
 
-void read_lines(const std::string& source_file, const std::string& target_file, std::vector<SentencePair>& pairs,
-                BadLines& bad) {
-  LineReader sources(source_file), targets(target_file);
+void read_lines(FileContent source_file, FileContent target_file, std::vector<SentencePair>& pairs, BadLines& bad) {
+  const std::string source_path = source_file.path, target_path = target_file.path;
+  LineReader sources(std::move(source_file)), targets(std::move(target_file));
   std::string_view source, target;
   while (true) {
     const bool has_source = sources.next(source), has_target = targets.next(target);
     if (!has_source && !has_target) return;
     if (has_source != has_target) {
       const LineReader& longer = has_source ? sources : targets;
-      bad.report(longer.place(), fmt::format("{} ends before this line", has_source ? target_file : source_file));
+      bad.report(longer.place(), fmt::format("{} ends before this line", has_source ? target_path : source_path));
       return;
     }
     add(pairs, source, target, sources.place(), bad);
@@ -79,28 +78,24 @@ bool is_word(std::string_view character) {
 }  // namespace
 
 std::vector<SentencePair> read_parallel_text(const std::vector<std::string>& files, BadLines& bad) {
-  std::vector<std::string> sides;  // files that go in pairs
-  std::vector<bool> are_columns;
-  for (const std::string& file : files) {
-    are_columns.push_back(has_columns(file));
-    if (!are_columns.back()) sides.push_back(file);
+  std::vector<FileContent> columns, sides;
+  std::vector<std::string> names;  // of the sides, which go in pairs
+  for (const std::string& path : files) {
+    FileContent file = FileContent::read(path);
+    const bool has = has_columns(file);
+    if (!has) names.push_back(path);
+    (has ? columns : sides).push_back(std::move(file));
   }
   if (sides.size() == 1)
     throw FileError(
-        fmt::format("{}: there is no tab in the first line, and no second file with the translations", sides[0]));
+        fmt::format("{}: there is no tab in the first line, and no second file with the translations", names[0]));
   require<FileError>(sides.size() % 2 == 0,
                      "{}: files without a tab in the first line go in pairs, SOURCE TARGET, and these are {}",
-                     fmt::join(sides, ", "), sides.size());
+                     fmt::join(names, ", "), sides.size());
   std::vector<SentencePair> pairs;
-  std::string source;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (are_columns[i])
-      read_columns(files[i], pairs, bad);
-    else if (source.empty())
-      source = files[i];
-    else
-      read_lines(std::exchange(source, ""), files[i], pairs, bad);
-  }
+  for (FileContent& file : columns) read_columns(std::move(file), pairs, bad);
+  for (std::size_t i = 0; i < sides.size(); i += 2)
+    read_lines(std::move(sides[i]), std::move(sides[i + 1]), pairs, bad);
   return pairs;
 }
 

@@ -142,7 +142,8 @@ struct Sentiment {
     require<ValueError>(o.model == "sequence" || o.model == "tree", "train: --model {} is not sequence or tree",
                         o.model);
     std::vector<Opinion> all;
-    for (const std::string& file : files) {
+    for (const std::string& path : files) {
+      const FileContent file = FileContent::read(path);
       const std::string target = sentiment_target(file, o.target, o.model == "tree");
       const auto opinions =
           target.starts_with("sentiment")

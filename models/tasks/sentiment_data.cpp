@@ -110,7 +110,7 @@ std::vector<std::string> opinion_words(std::string_view input) {
   return words;
 }
 
-std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& columns, std::string_view target,
+std::vector<Opinion> read_reviews(const FileContent& file, const ReviewColumns& columns, std::string_view target,
                                   BadLines& bad) {
   const CsvTable table = CsvTable::read(file, bad);
   std::vector<Index> texts;
@@ -152,9 +152,9 @@ Opinion parse_opinion_tree(std::string_view line) {
   return opinion;
 }
 
-std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_view target, BadLines& bad) {
+std::vector<Opinion> read_opinion_trees(FileContent file, std::string_view target, BadLines& bad) {
   std::vector<Opinion> opinions;
-  LineReader lines(file);
+  LineReader lines(std::move(file));
   for (std::string_view line; lines.next(line);) {
     if (line.empty()) continue;
     try {
@@ -172,16 +172,15 @@ std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_vie
   return opinions;
 }
 
-std::string sentiment_target(const std::string& file, const std::string& wanted, bool must_hold_trees) {
-  const std::string content = read_file(file);
-  const std::string_view text = without_byte_order_mark(content);
+std::string sentiment_target(const FileContent& file, const std::string& wanted, bool must_hold_trees) {
+  const std::string_view text = without_byte_order_mark(file.text);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   const bool trees = first != text.npos && text[first] == '(';
   const std::string target = wanted != "auto" ? wanted : trees ? "sentiment5" : "stars";
   sentiment_labels(target);
-  require<ValueError>(trees == target.starts_with("sentiment"), "{} holds {}, which do not say '{}'", file,
+  require<ValueError>(trees == target.starts_with("sentiment"), "{} holds {}, which do not say '{}'", file.path,
                       trees ? "trees" : "reviews", target);
-  require<ValueError>(trees || !must_hold_trees, "{} holds no trees", file);
+  require<ValueError>(trees || !must_hold_trees, "{} holds no trees", file.path);
   return target;
 }
 

@@ -80,15 +80,15 @@ struct ReviewColumns {
 std::vector<std::string> opinion_words(std::string_view text);
 
 /// The reviews of a table; such of no word are left out and counted.
-std::vector<Opinion> read_reviews(const std::string& file, const ReviewColumns& columns, std::string_view target,
+std::vector<Opinion> read_reviews(const FileContent& file, const ReviewColumns& columns, std::string_view target,
                                   BadLines& bad);
 /// A tree for each line; such without a label of the target are left out.
-std::vector<Opinion> read_opinion_trees(const std::string& file, std::string_view target, BadLines& bad);
+std::vector<Opinion> read_opinion_trees(FileContent file, std::string_view target, BadLines& bad);
 /// A tree, whatever its labels. Throws ValueError for what is none of at most two branches each.
 Opinion parse_opinion_tree(std::string_view line);
 /// The target of a file, where `wanted` may be auto: sentiment5 of trees, stars of reviews. Throws ValueError where the
 /// file does not say the one that is wanted, or holds no trees but must.
-std::string sentiment_target(const std::string& file, const std::string& wanted, bool must_hold_trees);
+std::string sentiment_target(const FileContent& file, const std::string& wanted, bool must_hold_trees);
 
 /// Writes made-up opinions, as "reviews" or as "trees". Words have labels 0 .. 4, `not` turns that of the next one
 /// round, and what is said once is said of the whole.

@@ -28,7 +28,7 @@ TEST_CASE("csv: fields come back as they were written, with the line that their 
     out << "last;row";  // without an end
   }
   BadLines bad;
-  const CsvTable table = CsvTable::read(path, bad, ';');
+  const CsvTable table = CsvTable::read(FileContent::read(path), bad, ';');
   std::filesystem::remove(path);
   REQUIRE(table.rows() == static_cast<Index>(texts.size()) + 1);
   CHECK(table.header() == std::vector<std::string>{"name", "other"});
@@ -49,7 +49,7 @@ TEST_CASE("csv: of a row with a wrong quote its first line is left out, and no o
   const auto rows_of = [&](const std::string& text, Index malformed) {
     std::ofstream(path) << "name,other\n" << text;
     BadLines bad(true);
-    const CsvTable table = CsvTable::read(path, bad);
+    const CsvTable table = CsvTable::read(FileContent::read(path), bad);
     std::filesystem::remove(path);
     CHECK(bad.count() == malformed);
     std::string rows;

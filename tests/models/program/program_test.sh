@@ -357,6 +357,9 @@ wrong "music.safetensors is of no synthetic task" train parity --resume music.sa
 wrong "of the task parity, and no language model; unroll eval and run take it" score --text a parity.safetensors
 printf '(%s (2 a) (%s film))\n%.0s' 3 3 1 1 3 4 0 1 >trees.txt
 "$unroll" train sentiment --data trees.txt --valid trees.txt --model tree --epochs 1 --hidden 4 --out tree.safetensors >made.log 2>&1
+check "a pipe is read once" bash -c "'$unroll' train sentiment --data <(cat trees.txt) --valid <(gzip -c trees.txt) --epochs 1 --hidden 4 --embed 4"
+printf 'one house\tein Haus\n%.0s' {1..20} >pairs.txt
+check "also one of pairs" bash -c "'$unroll' train translate --data <(cat pairs.txt) --valid <(cut -f1 pairs.txt) <(cut -f2 pairs.txt) --epochs 1 --hidden 4"
 check "a tree is answered" "$unroll" run tree.safetensors "(3 (2 a) (3 film))"
 wrong "this model reads trees, such as (3 (2 a)" run tree.safetensors "a lovely film"
 check "a piece is written" "$unroll" run music.safetensors 1 --out piece.mid

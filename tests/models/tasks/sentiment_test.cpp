@@ -53,7 +53,7 @@ TEST_CASE("sentiment: reviews are read by the names of their columns; such witho
   const TaskRun run("sentiment");
   run.write("data", "Rating,x,Review Text,Title\r\n5,a,\"It's \"\"good\"\",\nreally\",So\r\n1,b,,\r\n2,c,bad,\r\n");
   BadLines bad;
-  const auto reviews = read_reviews(run.path("data"), {"Title,Review Text", "Rating"}, "stars", bad);
+  const auto reviews = read_reviews(FileContent::read(run.path("data")), {"Title,Review Text", "Rating"}, "stars", bad);
   CHECK(bad.summary() == "rows without text left out: 1");
   REQUIRE(reviews.size() == 2);
   CHECK(joined(reviews[0].words) == "so it 's \" good \" , really");
@@ -61,7 +61,7 @@ TEST_CASE("sentiment: reviews are read by the names of their columns; such witho
   CHECK(joined(reviews[1].words) == "bad");
   CHECK(reviews[1].label == 1);
   CHECK(complaint<FileError>([&] {
-          read_reviews(run.path("data"), {"Text", "Rating"}, "stars", bad);
+          read_reviews(FileContent::read(run.path("data")), {"Text", "Rating"}, "stars", bad);
         }) == run.path("data") + ": there is no column 'Text' among 'Rating', 'x', 'Review Text', 'Title'");
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("sentiment: malformed reviews are named with their line, or left out a
     run.write("data", good + line + "a,b,2,1\n");
     BadLines strict, lenient(true);
     const auto read = [&](BadLines& bad) {
-      return read_reviews(run.path("data"), {"Title,Review Text", "Rating"}, "stars", bad);
+      return read_reviews(FileContent::read(run.path("data")), {"Title,Review Text", "Rating"}, "stars", bad);
     };
     CHECK(complaint<FileError>([&] { read(strict); }) == run.path("data") + ":5: " + what);
     CHECK(read(lenient).size() == 2);
@@ -99,11 +99,11 @@ TEST_CASE("sentiment: trees have their phrases and labels") {
   const TaskRun run("sentiment");
   run.write("data", "(3 (2 (2 A) (4 (2 `` -LRB-) )))\n");
   BadLines bad, lenient(true);
-  CHECK_THROWS_AS(read_opinion_trees(run.path("data"), "sentiment5", bad), FileError);
+  CHECK_THROWS_AS(read_opinion_trees(FileContent::read(run.path("data")), "sentiment5", bad), FileError);
   run.write("data", "(4 (2 A) (3 (1 not) (0 Bad\\/old)))\n\n(2 (2 -LRB-) (4 x))\n(2 it\n(1 (1 a))\n");
-  CHECK(complaint<FileError>([&] { read_opinion_trees(run.path("data"), "sentiment5", bad); }) ==
+  CHECK(complaint<FileError>([&] { read_opinion_trees(FileContent::read(run.path("data")), "sentiment5", bad); }) ==
         run.path("data") + ":4: brackets: column 6: a bracket is not closed");
-  const auto five = read_opinion_trees(run.path("data"), "sentiment5", lenient);
+  const auto five = read_opinion_trees(FileContent::read(run.path("data")), "sentiment5", lenient);
   REQUIRE(five.size() == 3);
   CHECK(lenient.count() == 1);
   CHECK(joined(five[0].words) == "a not bad/old");
@@ -115,14 +115,14 @@ TEST_CASE("sentiment: trees have their phrases and labels") {
     const Phrase& p = five[0].phrases[i];
     CHECK(std::array<Index, 5>{p.parent, p.first, p.last, p.leaf, p.label} == expected[i]);
   }
-  const auto two = read_opinion_trees(run.path("data"), "sentiment2", lenient);
+  const auto two = read_opinion_trees(FileContent::read(run.path("data")), "sentiment2", lenient);
   REQUIRE(two.size() == 2);  // the neutral one is left out
   CHECK(two[0].label == 1);
   CHECK(two[0].phrases[1].label == -1);
   CHECK(two[0].phrases[3].label == 0);
   CHECK(two[1].label == 0);
   run.write("data", "\uFEFF(2 x)\n");
-  CHECK(sentiment_target(run.path("data"), "auto", true) == "sentiment5");
+  CHECK(sentiment_target(FileContent::read(run.path("data")), "auto", true) == "sentiment5");
 }
 
 TEST_CASE("sentiment: what is no tree is said with its column") {
