@@ -11,6 +11,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path) {
   Checkpoint result;
   result.file_ = Safetensors::read(path);
   result.metadata = result.file_.metadata;
+  result.path_ = path.string();
   return result;
 }
 

@@ -8,6 +8,12 @@
 
 namespace unroll::inline UNROLL_ISA {
 
+/// Throws FileError unless all of a tensor is finite: another is of a damaged file, for no training leaves such.
+template <Real T>
+void check_finite(const Tensor<T>& tensor, const std::string& name, const std::string& file) {
+  for (const T x : tensor) require<FileError>(std::isfinite(x), "{} is damaged: {} holds {}", file, name, x);
+}
+
 /// A model file that also holds where training stands: the optimizer's arrays, the recurrent state and the best
 /// parameters so far, as entries under "train/", next to the parameters under their own names.
 class Checkpoint {
@@ -69,19 +75,18 @@ class Checkpoint {
     Tensor<T> tensor = file_.get<T>(name);
     require<FileError>(shape_of(tensor) == shape, "checkpoint: entry {} has shape {}, {} is needed", name,
                        shape_of(tensor), shape);
+    check_finite(tensor, name, path_);
     return tensor;
   }
   Safetensors file_;
+  std::string path_;  // where it was read
 };
 
-/// Loads the parameters of a trained model. Throws FileError, also for such as no training leaves: those of a damaged
-/// file.
+/// Loads the parameters of a trained model. Throws FileError, also for those that are not finite.
 template <class M>
 void load_trained(M& model, const std::string& path) {
   load(model, path);
-  for_each_parameter(model, [&](const std::string& name, const auto& p) {
-    for (const auto x : p.value()) require<FileError>(std::isfinite(x), "{} is damaged: {} holds {}", path, name, x);
-  });
+  for_each_parameter(model, [&](const std::string& name, const auto& p) { check_finite(p.value(), name, path); });
 }
 
 }  // namespace unroll::inline UNROLL_ISA

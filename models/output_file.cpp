@@ -18,11 +18,17 @@ void check_output(const char* command, const std::string& path, std::span<const 
   const auto status = std::filesystem::status(out, unknown);
   require<FileError>(std::filesystem::status_known(status), "{}: {}: {}", command, path, unknown.message());
   require<FileError>(!std::filesystem::is_directory(status), "{}: {} is a folder", command, path);
-  require<FileError>(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
-                     "{}: {} is no regular file", command, path);
   for (const std::string& file : read)
     require<FileError>(!std::filesystem::equivalent(out, file, unknown), "{}: {} would be written over, and is read",
                        command, path);
+}
+
+void check_model_output(const char* command, const std::string& path, std::span<const std::string> read) {
+  check_output(command, path, read);
+  std::error_code unknown;
+  require<FileError>(
+      path.empty() || !std::filesystem::exists(path, unknown) || std::filesystem::is_regular_file(path, unknown),
+      "{}: {} is no regular file", command, path);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

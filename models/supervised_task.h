@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <unroll/layers/layers.h>
@@ -26,7 +27,7 @@ namespace unroll::inline UNROLL_ISA {
 /// It may have `group(example)`: examples of one group are never parted; and `in_order(examples)`: whether they follow
 /// each other in time, so that the last are held out, not some drawn at random; and `hold_out(examples, options)`,
 /// which takes out what to validate on: when it takes none, a share is held out as ever; `held_out_by(options)`, the
-/// name of an option by which it does, or nothing; and `beside(file)`, a file that is read with this one.
+/// name of an option by which it does, or nothing; and `beside(files)`, what is read with these.
 template <class D>
 class SupervisedTask : public Task {
   using Options = typename D::Options;
@@ -49,12 +50,10 @@ class SupervisedTask : public Task {
     check(settings());
     const bool share = data.held_out.has_value();  // is asked for
     if constexpr (requires { D::held_out_by(options_); })
-      if (const std::string by = D::held_out_by(options_); !by.empty())
-        require<ValueError>(!share && data.valid.empty() && data.folds == 0,
-                            "train: {} says what to validate on, and so does {}", by,
-                            share             ? "--held-out"
-                            : data.folds == 0 ? "--valid"
-                                              : "--folds");
+      for (const auto& [option, given] :
+           {std::pair("--held-out", share), {"--valid", !data.valid.empty()}, {"--folds", data.folds > 0}})
+        require<ValueError>(!given || D::held_out_by(options_).empty(),
+                            "train: {} says what to validate on, and so does {}", D::held_out_by(options_), option);
     Parts parts{.train = read(data.data, data, report), .valid = {}, .test = {}};
     if (data.folds > 0) return cross_validate(parts.train, data, report);
     if constexpr (requires { D::hold_out(parts.train, options_); })
@@ -67,7 +66,7 @@ class SupervisedTask : public Task {
     if (!data.test.empty()) parts.test = read(data.test, data, report);
     Trained trained = fitted(parts, data, out, report);
     if (!out.empty()) report.say("saved " + out);
-    if (!trained.finished) report.say("interrupted; what was best is scored now, and Ctrl-C again ends at once");
+    if (!trained.finished) report.say("interrupted; what was reached is scored now, and Ctrl-C again ends at once");
     if (!parts.test.empty()) report.result(metrics("test", trained, parts.test));
     report.result(metrics("valid", trained, parts.valid));
     return trained.finished;
@@ -93,17 +92,19 @@ class SupervisedTask : public Task {
 
   std::vector<std::string> files_read(const std::vector<std::string>& files) const override {
     std::vector<std::string> all = files;
-    if constexpr (requires { D::beside(files[0]); })
-      for (const std::string& file : files) all.push_back(D::beside(file));
+    if constexpr (requires { D::beside(files); }) std::ranges::copy(D::beside(files), std::back_inserter(all));
     return all;
   }
 
   void synthesize(const std::string& out, Index count, std::uint64_t seed) override {
     Rng rng{seed};
-    if constexpr (several_forms)
+    if constexpr (several_forms) {
+      require<ValueError>(std::ranges::find(D::forms, form_) != D::forms.end(), "synthesize: --form {} is none of {}",
+                          form_, fmt::join(D::forms, ", "));
       D::synthesize(out, form_, count, rng);
-    else
+    } else {
       D::synthesize(out, count, rng);
+    }
   }
   Settings generator_settings() override {
     Settings all;
@@ -202,10 +203,10 @@ class SupervisedTask : public Task {
   }
 
   static void encode(Examples& examples, const Symbols& symbols, const TaskData& data, Report& report) {
-    BadLines bad(data.skip_bad);
+    BadLines bad(data.skip_bad, "unknown example");
     encode_all<D>(examples, symbols, bad);
     if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
-    require<FileError>(!examples.empty(), "{}: of no example the model knows the symbols", D::name);
+    require<FileError>(!examples.empty(), "{}: the model knows none of the examples", D::name);
   }
 
   Fields metrics(const std::string& split, const Trained& t, const Examples& examples) const {

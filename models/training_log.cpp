@@ -1,7 +1,6 @@
 #include <unroll/models/training_log.h>
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -10,6 +9,7 @@
 #include <protozero/pbf_writer.hpp>
 
 #include <unroll/models/data/files.h>
+#include <unroll/models/data/numbers.h>
 #include <unroll/models/output_file.h>
 #include <unroll/models/plot.h>
 
@@ -48,12 +48,10 @@ double seconds_now() {
 
 constexpr const char* header = "step,name,value";
 
-/// A whole text as a number.
-double number_of(std::string_view text, const LineReader& lines) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
-  require<FileError>(error == std::errc() && end == text.end(), "{}: '{}' is no number", lines.place(), text);
-  return number;
+double number_on(const LineReader& lines, std::string_view text) {
+  const auto number = number_of<double>(text);
+  require<FileError>(number.has_value(), "{}: '{}' is no number", lines.place(), text);
+  return *number;
 }
 
 /// A record of an event file: length, its checksum, the message, its checksum (TFRecord).
@@ -81,8 +79,8 @@ TrainingLog::TrainingLog(const std::string& folder, bool goes_on) {
   if (const std::string table = folder + "/metrics.csv"; is_there(table)) {
     LineReader lines(table);
     std::string_view line;
-    require<FileError>(!lines.next(line) || line == header, "log: {} would be written over, and is no table of curves",
-                       table);
+    require<FileError>(!lines.next(line) || line == header,
+                       "log: {} is no table of curves, to which these could be written", table);
   }
   csv_ = open("metrics.csv", goes_on ? "ab" : "wb");
   if (std::ftell(csv_.get()) == 0) fmt::print(csv_.get(), "{}\n", header);
@@ -142,7 +140,7 @@ std::string plot_training(const std::string& folder, const std::string& svg) {
     const std::string name(parts[1]);
     const auto slash = name.find('/');
     const std::string title = slash == std::string::npos ? name : name.substr(slash + 1);
-    const double x = number_of(parts[0], lines), y = number_of(parts[2], lines);
+    const double x = number_on(lines, parts[0]), y = number_on(lines, parts[2]);
     if (!std::isfinite(x) || !std::isfinite(y)) continue;
     if (!curves.contains(title)) order.push_back(title);
     curves[title][name].emplace_back(x, y);

@@ -74,8 +74,14 @@ bool is_there(const std::string& path) { return std::filesystem::exists(status_o
 
 bool is_folder(const std::string& path) { return std::filesystem::is_directory(status_of(path)); }
 
-std::string or_packed(const std::string& name) {
-  return !is_there(name) && is_there(name + ".gz") ? name + ".gz" : name;
+std::string file_beside(const std::string& file, const std::string& prefix, const std::string& suffix) {
+  const std::filesystem::path path(file);
+  std::vector<std::string> names;
+  for (const auto& name : {path.filename(), path.extension() == ".gz" ? path.stem() : path.filename()})
+    for (const char* packed : {"", ".gz"})
+      names.push_back((path.parent_path() / (prefix + name.string() + suffix + packed)).string());
+  const auto found = std::ranges::find_if(names, is_there);
+  return found == names.end() ? names[0] : *found;
 }
 
 std::string read_file(const std::string& path) {
@@ -128,7 +134,7 @@ std::string BadLines::summary() const {
   std::vector<std::string> parts;
   if (count_ > 0)
     parts.push_back(
-        fmt::format("{} malformed line{} left out, the first: {}", count_, count_ == 1 ? " was" : "s were", first_));
+        fmt::format("{} {}{} left out, the first: {}", count_, kind_, count_ == 1 ? " was" : "s were", first_));
   for (const auto& [what, count] : left_out_) parts.push_back(fmt::format("{} left out: {}", what, count));
   return fmt::format("{}", fmt::join(parts, "\n"));
 }

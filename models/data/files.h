@@ -14,8 +14,9 @@ namespace unroll::inline UNROLL_ISA {
 /// cannot be looked up, such as a link to itself.
 bool is_there(const std::string& path);
 bool is_folder(const std::string& path);
-/// `name` with `.gz` where there is only that: for files that belong to another.
-std::string or_packed(const std::string& name);
+/// A file PREFIX + name + SUFFIX that belongs to a file, in its folder; or without the .gz of that, or packed itself:
+/// the first that is there, else the first of these.
+std::string file_beside(const std::string& file, const std::string& prefix, const std::string& suffix);
 
 /// The content of a file, unpacked if it is compressed (.gz, .bz2, .xz, .zst). Throws FileError.
 std::string read_file(const std::string& path);
@@ -53,7 +54,8 @@ class LineReader {
 /// counted. And how much there was that means nothing.
 class BadLines {
  public:
-  explicit BadLines(bool skip = false) : skip_(skip) {}
+  /// `kind` is what summary() calls one of them.
+  explicit BadLines(bool skip = false, std::string kind = "malformed line") : skip_(skip), kind_(std::move(kind)) {}
   /// Throws FileError "place: what" unless such data are left out.
   void report(const std::string& place, const std::string& what);
   Index count() const { return count_; }
@@ -65,6 +67,7 @@ class BadLines {
 
  private:
   bool skip_;
+  std::string kind_;
   Index count_ = 0;
   std::string first_;
   std::map<std::string, Index> left_out_;

@@ -14,6 +14,7 @@
 #include <unroll/models/program/task_commands.h>
 #include <unroll/models/program/usage.h>
 #include <unroll/models/tasks/inspect_task.h>
+#include <unroll/models/tasks/language_reading.h>
 #include <unroll/models/tasks/language_task.h>
 #include <unroll/models/tasks/synthetic_task.h>
 
@@ -79,9 +80,8 @@ struct Program {
     if (!o.words) lm->add_flag("--words", o.words, "words instead of characters, with the defaults of this command");
     add_settings(lm, settings_of(o));
     add_settings(lm, running_settings(o));
-    add_number(lm, "--minutes", o.minutes, "no epoch is begun after so many; 0: any number", range::not_negative);
-    add_number(lm, "--max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never",
-               range::not_negative);
+    add_number(lm, "minutes", o.minutes, "no epoch is begun after so many; 0: any number", range::not_negative);
+    add_number(lm, "max-steps", o.max_steps, "stop after so many steps, to be resumed; 0: never", range::not_negative);
     lm->add_flag("--baselines", o.baselines, "compare with n-gram models");
     auto* out = lm->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = lm->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
@@ -117,7 +117,7 @@ struct Program {
     CLI::App* task = add(train, name.c_str(), synthetic_task(name).what);
     add_settings(task, settings_of(o));
     add_settings(task, running_settings(o));
-    add_number(task, "--max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never",
+    add_number(task, "max-steps", o.max_steps, "stop after so many updates, to be resumed; 0: never",
                range::not_negative);
     auto* out = task->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     auto* resume = task->add_option("--resume", o.resume, "go on with an interrupted training, with its options")
@@ -148,10 +148,10 @@ struct Program {
     CLI::App* inspect = add(&app, "inspect", "how far back a model's error reaches, and how open its gates are");
     inspect->add_option("model", o.model, "model file")->required()->type_name("MODEL");
     inspect->add_option("--data", o.data, "text to read, for a language model")->type_name("FILE");
-    add_number(inspect, "--steps", o.steps, "steps of the text", range::count);
-    add_number(inspect, "--batch", o.batch, "sequences read side by side", range::batch);
-    add_number(inspect, "--seeds", o.seeds, "random seeds for the norms of Jacobians", {1, 1000});
-    add_number(inspect, "--seed", o.seed, "from which they come, and sequences of a task that draws its own");
+    add_number(inspect, "steps", o.steps, "steps of the text", range::count);
+    add_number(inspect, "batch", o.batch, "sequences read side by side", range::batch);
+    add_number(inspect, "seeds", o.seeds, "random seeds for the norms of Jacobians", {1, 1000});
+    add_number(inspect, "seed", o.seed, "from which they come, and sequences of a task that draws its own");
     inspect->add_option("--csv", o.csv, "write all numbers")->type_name("FILE");
     inspect->add_option("--svg", o.svg, "write a picture, with gnuplot")->type_name("FILE");
     inspect->callback([this] {
@@ -168,13 +168,12 @@ struct Program {
     CLI::App* sample = add(&app, "sample", "print text that a language model makes");
     sample->add_option("model", model, "model file")->required()->type_name("MODEL");
     sample->add_option("--prompt", o.prompt, "text to go on from")->type_name("TEXT");
-    add_number(sample, "--length", o.length, "symbols to make");
-    add_number(sample, "--temperature", o.choice.temperature,
+    add_number(sample, "length", o.length, "symbols to make");
+    add_number(sample, "temperature", o.choice.temperature,
                "below 1: likelier symbols more often; 0: the likeliest always");
-    add_number(sample, "--top-k", o.choice.top_k, "choose among the k likeliest symbols; 0: all");
-    add_number(sample, "--top-p", o.choice.top_p,
-               "choose among the likeliest symbols that together have probability p");
-    add_number(sample, "--seed", o.seed, "seed of the draws");
+    add_number(sample, "top-k", o.choice.top_k, "choose among the k likeliest symbols; 0: all");
+    add_number(sample, "top-p", o.choice.top_p, "choose among the likeliest symbols that together have probability p");
+    add_number(sample, "seed", o.seed, "seed of the draws");
     sample->callback([this] {
       command = [](Report& report) {
         sample_language_model(model, o, report);
@@ -193,10 +192,12 @@ struct Program {
     score->callback([this, given, data] {
       command = [=](Report& report) {
         require<ValueError>(given->count() + data->count() > 0, "score: --text TEXT or --data FILE is needed");
-        if (data->count() > 0)
-          score_language_model(model, read_text(file), file, report);
-        else
+        if (data->count() > 0) {
+          BadLines bad;
+          score_language_model(model, read_texts({file}, bad), file, report);
+        } else {
           score_language_model(model, text, "--text", report);
+        }
         return done;
       };
     });
@@ -206,8 +207,8 @@ struct Program {
     static Demo o;
     CLI::App* demo = add(&app, "demo", "train a character model on this project's own sources for about a minute");
     demo->add_option("--root", o.root, "folder of the project")->type_name("DIR");
-    add_number(demo, "--seconds", o.seconds, "about how long to train", {1, 1e6});
-    add_number(demo, "--threads", o.threads, "threads", range::threads);
+    add_number(demo, "seconds", o.seconds, "about how long to train", {1, 1e6});
+    add_number(demo, "threads", o.threads, "threads", range::threads);
     demo->add_option("--out", o.out, "model file to write")->type_name("MODEL");
     static VanishingOptions v;
     CLI::App* vanishing = add(demo, "vanishing", "where the plain RNN loses the gradient and gated cells keep it");
@@ -216,9 +217,9 @@ struct Program {
     vanishing->add_option("--cells", v.cells, "cells to compare")->check(CLI::IsMember(cell_names()));
     vanishing->get_option("--steps")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     vanishing->get_option("--cells")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    add_number(vanishing, "--hidden", v.hidden, "width of the layer", range::width);
-    add_number(vanishing, "--seconds", v.seconds, "about how long to train", {1, 1e6});
-    add_number(vanishing, "--seed", v.seed, "seed of weights and sequences");
+    add_number(vanishing, "hidden", v.hidden, "width of the layer", range::width);
+    add_number(vanishing, "seconds", v.seconds, "about how long to train", {1, 1e6});
+    add_number(vanishing, "seed", v.seed, "seed of weights and sequences");
     vanishing->add_option("--out", v.out, "picture to write")->type_name("SVG");
     demo->callback([this, vanishing] {
       command = [vanishing](Report& report) {

@@ -8,17 +8,16 @@ void add_settings(CLI::App* command, const Settings& settings) {
   for (const Setting& s : settings)
     std::visit(
         [&]<class T>(T* value) {
-          const std::string name = "--" + s.name;
           if constexpr (std::same_as<T, bool>) {
-            command->add_flag(fmt::format("{},!--no-{}", name, s.name), *value, s.help);
+            command->add_flag(fmt::format("--{0},!--no-{0}", s.name), *value, s.help);
           } else if constexpr (std::same_as<T, std::string>) {
-            CLI::Option* option = command->add_option(name, *value, s.help);
+            CLI::Option* option = command->add_option("--" + s.name, *value, s.help);
             if (s.name == "cell") option->check(CLI::IsMember(cell_names()));
             if (s.name == "wrapper") option->check(CLI::IsMember(wrapper_names()));
             if (!s.names.empty()) option->check(CLI::IsMember(s.names));
             if (s.name == "log") option->type_name("DIR");
           } else {
-            add_number(command, name, *value, s.help, s.range);
+            add_number(command, s.name, *value, s.help, s.range);
           }
         },
         s.value);

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cmath>
 #include <concepts>
 
+#include <fmt/format.h>
+
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/models/data/numbers.h>
 #include <unroll/models/settings.h>
 
 // Options as the program's commands have them.
@@ -20,22 +22,24 @@ inline std::string command_of(const CLI::App& part) {
   return command->get_name();
 }
 
-/// An option that is a number in base ten, a whole one unless N is floating. When it is read it throws ValueError for
-/// anything else, and for what is not in the range.
+/// An option --name that is a number in base ten, a whole one unless N is floating. When it is read it throws
+/// ValueError for anything else, and for what is not in the range.
 template <class N>
 CLI::Option* add_number(CLI::App* command, const std::string& name, N& value, const std::string& help,
                         Range range = {}) {
   const auto read = [&value, name, range, command](const std::string& text) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    bool good = error != std::errc::invalid_argument && end == text.data() + text.size();
-    if constexpr (std::floating_point<N>) good = good && std::isfinite(value);
-    constexpr const char* kind = std::floating_point<N> ? "number" : "whole number";
-    require<ValueError>(good, "{}: {} '{}' is no {}", command_of(*command), name, text, kind);
-    require<ValueError>(error == std::errc(), "{}: {} {} is a larger {} than there is", command_of(*command), name,
-                        text, kind);
-    check_range(command_of(*command).c_str(), name.substr(2), static_cast<double>(value), range);
+    const std::string_view digits = text;
+    const auto number = number_of<N>(digits.substr(digits.starts_with('+') ? 1 : 0));
+    bool good = number.has_value();
+    if constexpr (std::floating_point<N>) good = good && std::isfinite(*number);
+    require<ValueError>(good, "{}: --{} '{}' is no {}", command_of(*command), name, text,
+                        std::floating_point<N>  ? "number that a double can be"
+                        : std::is_unsigned_v<N> ? "whole number from 0 to 2^64 - 1"
+                                                : "whole number of at most 63 bits");
+    value = *number;
+    check_range(command_of(*command).c_str(), name, static_cast<double>(value), range);
   };
-  return command->add_option_function<std::string>(name, read, help)
+  return command->add_option_function<std::string>("--" + name, read, help)
       ->type_name(std::floating_point<N> ? "FLOAT" : "INT")
       ->default_str(fmt::format("{}", value));
 }

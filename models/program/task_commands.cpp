@@ -36,10 +36,11 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
   add_files(command, "--data", g.data.data, "what to train on");
   add_files(command, "--valid", g.data.valid, "what to validate on; without it a share of the data is held out");
   add_files(command, "--test", g.data.test, "what to try the best model on");
-  add_number(command, "--held-out", g.held_out,
+  add_number(command, "held-out", g.held_out,
              "the share of the data to validate on; where it is not given, what such data are parted by as a rule",
-             {0.001, 0.5});
-  add_number(command, "--folds", g.data.folds,
+             {0.001, 0.5})
+      ->default_str("");
+  add_number(command, "folds", g.data.folds,
              "cross-validation in so many parts, 2 or more, without a model file, through all epochs; 0: none",
              {0, 1000});
   command->add_flag("--skip-bad", g.data.skip_bad, "leave malformed lines out, and count them");
@@ -56,8 +57,9 @@ void add_training(CLI::App* command, Task& task, const std::function<void(std::f
                             "no model is kept",
                             name);
       if (command->count("--held-out") > 0) g.data.held_out = g.held_out;
+      require<ValueError>(!g.data.held_out || g.data.valid.empty(), "train: --held-out has no use with --valid");
       for (const auto* files : {&g.data.data, &g.data.valid, &g.data.test})
-        check_output("train", g.out, task.files_read(*files));
+        check_model_output("train", g.out, task.files_read(*files));
       if (g.out.empty() && g.data.folds == 0) report.say("without --out MODEL the model is not kept");
       return task.train(g.data, g.out, report) ? done : interrupted;
     });
@@ -74,12 +76,17 @@ class Answering {
     ++number_;
     try {
       require<ValueError>(input.find('\0') == input.npos, "there is a NUL character in it");
-      const std::string said = input.empty() ? "" : answers_(input);
+      const std::string said = answers_(input);
       report_.answer(said, {{"input", input}, {"answer", said}});
     } catch (const Error& error) {
       report_.warn(fmt::format("unroll: {}{}: {}", source_, number_, error.what()));
       code_ = wrong_input;
     }
+  }
+  /// Answers an empty line by an empty one.
+  void pass_over() {
+    ++number_;
+    report_.answer("", {{"input", std::string()}, {"answer", std::string()}});
   }
   int code() const { return code_; }
 
@@ -142,7 +149,7 @@ void add_task_commands(CLI::App& program, CLI::App& train,
       const bool lines = r.inputs.empty();
       Answering answering(answers, lines ? "standard input:" : "input ", report);
       if (lines && r.out.empty()) {
-        for_each_line([&](const std::string& line) { answering.answer(line); });
+        for_each_line([&](const std::string& line) { line.empty() ? answering.pass_over() : answering.answer(line); });
         return answering.code();
       }
       if (lines) for_each_line([&](const std::string& line) { r.inputs.push_back(line); });
@@ -159,8 +166,8 @@ void add_task_commands(CLI::App& program, CLI::App& train,
     Given& s = given();
     CLI::App* one = add(synthesize, task->name().c_str(), task->format());
     one->add_option("--out", s.out, "file to write")->required()->type_name("FILE");
-    add_number(one, "--count", s.count, "examples", {1, 1 << 24});
-    add_number(one, "--seed", s.seed, "seed of what is drawn");
+    add_number(one, "count", s.count, "examples", {1, 1 << 24});
+    add_number(one, "seed", s.seed, "seed of what is drawn");
     add_settings(one, task->generator_settings());
     one->callback([&s, task = task.get(), set] {
       set([&s, task](Report& report) {

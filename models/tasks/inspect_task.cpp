@@ -1,10 +1,12 @@
 #include <unroll/models/tasks/inspect_task.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include <unroll/models/output_file.h>
 #include <unroll/models/tasks/language_file.h>
+#include <unroll/models/tasks/language_reading.h>
 #include <unroll/models/tasks/synthetic_task.h>
 #include <unroll/models/tasks/tasks.h>
 
@@ -15,7 +17,8 @@ namespace {
 Inspection inspect_language(const InspectOptions& o) {
   const LanguageFile file = LanguageFile::read(o.model);
   require<ValueError>(!o.data.empty(), "inspect: --data FILE is needed: {} is a language model", o.model);
-  const Text text = Text::read(o.data, file.vocabulary);
+  BadLines bad;
+  const Text text = Text::of(read_texts({o.data}, bad), file.vocabulary, o.data);
   const auto windows = text.windows({.batch = o.batch, .steps = o.steps});
   Window window;
   windows.fill(0, window);
@@ -93,7 +96,10 @@ std::vector<Plot> plots_of(const Inspection& inspection) {
 
 void inspect_model(const InspectOptions& o, Report& report) {
   check_output("inspect", o.csv, std::array{o.model, o.data});
-  check_output("inspect", o.svg, std::array{o.model, o.data, o.csv});
+  check_output("inspect", o.svg, std::array{o.model, o.data});
+  require<ValueError>(o.csv.empty() || std::filesystem::path(o.csv).lexically_normal() !=
+                                           std::filesystem::path(o.svg).lexically_normal(),
+                      "inspect: --csv and --svg are the same file, {}", o.csv);
   if (!o.svg.empty()) check_plotting(o.svg);
   Inspection found;
   if (is_synthetic(task_name_of(o.model))) {

@@ -31,7 +31,7 @@ void check_language_training(const LanguageTraining& o) {
                       o.optimizer);
   require<ValueError>(o.schedule == "cosine" || o.schedule == "steps", "train: --schedule '{}' is not cosine or steps",
                       o.schedule);
-  for (const auto* files : {&o.data, &o.valid, &o.test}) check_output("train", o.out, *files);
+  for (const auto* files : {&o.data, &o.valid, &o.test}) check_model_output("train", o.out, *files);
 }
 
 }  // namespace unroll::inline UNROLL_ISA

@@ -27,10 +27,15 @@ std::string read_texts(const std::vector<std::string>& files, BadLines& bad) {
     for (std::size_t first = 0, end = 0; first < text.size(); first = end, ++number) {
       end = std::min(text.find('\n', first), text.size() - 1) + 1;
       const std::string_view line = text.substr(first, end - first);
-      if (const std::size_t good = std::min(detail::well_formed(line), line.find('\0')); good == line.size())
-        all += line.ends_with("\r\n") ? fmt::format("{}\n", line.substr(0, line.size() - 2)) : std::string(line);
-      else
+      const std::size_t good = std::min(detail::well_formed(line), line.find('\0'));
+      if (good != line.size()) {
         bad.report(fmt::format("{}:{}", file, number), fmt::format("invalid UTF-8 at byte {}", first + good));
+      } else if (line.ends_with("\r\n")) {
+        all += line.substr(0, line.size() - 2);
+        all += '\n';
+      } else {
+        all += line;
+      }
     }
   }
   require<FileError>(!all.empty(), "{}: there is nothing to read", files[0]);

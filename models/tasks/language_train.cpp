@@ -64,21 +64,25 @@ class Training {
                          train_.name());
       load_trained(model_, path);
       const Checkpoint file = Checkpoint::read(path);
-      epoch_ = at.at("epoch");
-      window_ = at.at("window");
-      step_ = at.at("step");
-      total_ = at.at("total");
-      smoothed_ = at.at("smoothed");
-      const Index per_epoch = windows().count(), steps = at.at("optimizer_steps");
-      require<ValueError>(epoch_ >= 0 && window_ >= 0 && window_ <= per_epoch && step_ == epoch_ * per_epoch + window_,
-                          "step {} is not window {} of {} in epoch {}", step_, window_, per_epoch, epoch_);
-      require<ValueError>(total_ >= step_ && total_ <= std::max(o_.epochs, most_timed_epochs) * per_epoch && steps >= 0,
-                          "step {} of {}, and {} of the optimizer", step_, total_, steps);
+      const Index most = std::max(o_.epochs, most_timed_epochs), per_epoch = windows().count();
+      const auto whole = [&](const char* name, Index largest) {
+        require<ValueError>(at.at(name).is_number_integer(), "'{}' is no whole number", name);
+        const Index number = at.at(name);
+        require<ValueError>(number >= 0 && number <= largest, "{} {} is not in 0 .. {}", name, number, largest);
+        return number;
+      };
+      epoch_ = whole("epoch", most);
+      window_ = whole("window", per_epoch);
+      total_ = whole("total", most * per_epoch);
+      step_ = whole("step", total_);
+      require<ValueError>(step_ == epoch_ * per_epoch + window_, "step {} is not window {} of {} in epoch {}", step_,
+                          window_, per_epoch, epoch_);
+      const Index steps = whole("optimizer_steps", step_);
+      ended_ = at.at("ended");
+      smoothed_ = at.value("smoothed", 0.0);
       if (at.contains("best")) {
         best_nats_ = at.at("best");
-        best_epoch_ = at.at("best_epoch");
-        require<ValueError>(best_epoch_ >= 0 && best_epoch_ <= epoch_, "the best epoch {} is none of {}", best_epoch_,
-                            epoch_ + 1);
+        best_epoch_ = whole("best_epoch", epoch_);
         best_ = file.get_best<float>(model_);
       }
       std::visit(
@@ -106,7 +110,7 @@ class Training {
     log_.emplace(o_.log, resumed_);
     InterruptGuard guard;
     start_ = Clock::now();
-    for (; epoch_ * per_epoch < total_; ++epoch_, window_ = 0) {
+    for (; !ended_; ++epoch_, window_ = 0) {
       if (window_ == 0) begin_epoch();
       for (; window_ < per_epoch && step_ < total_;) {
         windows.fill(window_, buffer_);
@@ -124,7 +128,8 @@ class Training {
       validate();
       if (o_.patience > 0 && epoch_ - best_epoch_ >= o_.patience) total_ = step_;
       if (o_.minutes > 0 && seconds_since(start_) > 60 * o_.minutes) total_ = step_;
-      if (step_ == total_) continue;
+      ended_ = step_ == total_;
+      if (ended_) break;
       save_at(epoch_ + 1, 0);
       if (InterruptGuard::requested()) {
         say_stopped();
@@ -151,8 +156,8 @@ class Training {
   }
 
   Model& model() { return model_; }
-  /// Before it runs: it was resumed, and its epochs, time or patience had run out.
-  bool has_ended() const { return resumed_ && step_ == total_; }
+  /// Whether its epochs, time or patience have run out; also of one that was resumed.
+  bool has_ended() const { return ended_; }
 
  private:
   static constexpr Index calibration_steps = 20, most_timed_epochs = 1000;
@@ -241,8 +246,13 @@ class Training {
     if (o_.out.empty()) return;
     Checkpoint file;
     file.put_model(model_);
-    nlohmann::json at{{"epoch", epoch},  {"window", window},      {"step", step_},
-                      {"total", total_}, {"smoothed", smoothed_}, {"fingerprint", fingerprint(train_.ids())}};
+    nlohmann::json at{{"epoch", epoch},
+                      {"window", window},
+                      {"step", step_},
+                      {"total", total_},
+                      {"smoothed", smoothed_},
+                      {"ended", ended_},
+                      {"fingerprint", fingerprint(train_.ids())}};
     std::visit(
         [&](auto& optimizer) {
           file.put_optimizer(optimizer);
@@ -285,7 +295,7 @@ class Training {
   std::vector<Lanes> lanes_;
   std::optional<TrainingLog> log_;
   Index epoch_ = 0, window_ = 0, step_ = 0, total_ = 0, taken_ = 0;
-  bool resumed_ = false;
+  bool resumed_ = false, ended_ = false;
   double smoothed_ = 0, trained_ = 0, training_seconds_ = 0;
   std::vector<Tensor<float>> best_;  // of the epoch with the best validation; empty: none yet, or put back
   double best_nats_ = 0;

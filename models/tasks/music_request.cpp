@@ -8,14 +8,16 @@
 
 #include <unroll/autograd/tensor/error.h>
 #include <unroll/models/data/files.h>
+#include <unroll/models/data/numbers.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
-bool parse_number(std::string_view text, auto& value) {
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value);
-  return error == std::errc() && end == last;
+template <class N>
+bool parse_number(std::string_view text, N& value) {
+  const auto number = number_of<N>(text);
+  value = number.value_or(value);
+  return number.has_value();
 }
 
 void check(const MusicRequest& r) {

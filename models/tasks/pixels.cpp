@@ -117,7 +117,10 @@ struct Pixels {
     require<ValueError>(!bad.skips(), "--skip-bad has no use: images have no lines that could be left out");
     return read_labelled_images(files);
   }
-  static std::string beside(const std::string& file) { return labels_beside(file); }
+  /// The labels of the last file, if no file of them follows it.
+  static std::vector<std::string> beside(const std::vector<std::string>& files) {
+    return files.size() % 2 == 0 ? std::vector<std::string>() : std::vector{labels_beside(files.back())};
+  }
   /// Of the 60,000 images for training of MNIST the last 10,000, as is usual.
   static std::vector<Image> hold_out(std::vector<Image>& images, const Options&) {
     std::vector<Image> last;

@@ -1,18 +1,12 @@
 #include <unroll/models/tasks/pixels_data.h>
 
-#include <filesystem>
-
 #include <unroll/autograd/tensor/error.h>
 #include <unroll/models/data/files.h>
 #include <unroll/models/data/idx.h>
 
 namespace unroll::inline UNROLL_ISA {
 
-std::string labels_beside(const std::string& file) {
-  std::filesystem::path path(file);
-  if (path.extension() == ".gz") path.replace_extension();
-  return or_packed(path.string() + ".labels");
-}
+std::string labels_beside(const std::string& file) { return file_beside(file, "", ".labels"); }
 
 std::vector<Image> read_images(const std::string& file) {
   const IdxArray array = IdxArray::read(file);

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include <unroll/models/data/brackets.h>
 #include <unroll/models/data/csv.h>
+#include <unroll/models/data/numbers.h>
 #include <unroll/models/data/utf8.h>
 
 namespace unroll::inline UNROLL_ISA {
@@ -36,9 +36,8 @@ void add_word(std::vector<std::string>& words, const std::string& word) {
 
 /// A whole number in 0 .. most, or -1.
 std::int32_t whole_number(std::string_view text, std::int32_t most) {
-  std::int32_t value = -1;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  return error == std::errc() && end == text.end() && value >= 0 && value <= most ? value : -1;
+  const std::int32_t value = number_of<std::int32_t>(text).value_or(-1);
+  return value >= 0 && value <= most ? value : -1;
 }
 
 /// The class of a tree's label 0 .. 4, or -1.

@@ -157,7 +157,7 @@ void SyntheticTrainer::start_from(const SyntheticModel& model) {
 
 bool train_synthetic(const SyntheticTraining& options, Report& report) {
   check_running(options);
-  check_output("train", options.out);
+  check_model_output("train", options.out);
   SyntheticTrainer trainer(options);
   if (!options.resume.empty()) trainer.resume(options.resume);
   const SyntheticTask& task = trainer.task();

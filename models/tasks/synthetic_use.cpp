@@ -73,6 +73,8 @@ class SyntheticApplication : public Task {
     if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
     require<FileError>(!sequences.empty(), "{}: there is nothing to read", data.data[0]);
     const SyntheticScore score = score_of(trained.model, trained.task, sequences);
+    require<FileError>(std::isfinite(score.loss), "eval: {} is damaged, or overflows: its loss is {}", model,
+                       score.loss);
     Fields fields{{"task", name_},
                   {"split", std::string("eval")},
                   {"examples", static_cast<std::int64_t>(sequences.size())},

@@ -1,7 +1,6 @@
 #include <unroll/models/tasks/video_data.h>
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -10,28 +9,24 @@
 #include <fmt/format.h>
 
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/models/data/numbers.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
 
 constexpr Index joints = Clip::joints, coordinates = Clip::coordinates;
 
-template <class T>
-bool read_number(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  return error == std::errc() && end == text.end();
-}
-
 /// The number of a frame and the coordinates of a line, or none of these where it is no frame.
 std::pair<Index, std::vector<float>> frame_of(std::span<const std::string_view> parts) {
-  std::pair<Index, std::vector<float>> frame;
-  if (parts.size() != 3 + coordinates || parts[1].empty() || !read_number(parts[2], frame.first)) return {};
+  if (parts.size() != 3 + coordinates || parts[1].empty()) return {};
+  const auto number = number_of<Index>(parts[2]);
+  std::vector<float> pose;
   for (const std::string_view part : parts.subspan(3)) {
-    float value = NAN;
-    if (!read_number(part, value) || !std::isfinite(value)) return {};
-    frame.second.push_back(value);
+    const auto value = number_of<float>(part);
+    if (!number || !value || !std::isfinite(*value)) return {};
+    pose.push_back(*value);
   }
-  return frame;
+  return {*number, pose};
 }
 
 /// A clip of a file, whose frames may come in any order.

@@ -71,7 +71,11 @@ struct Vowels {
   static std::vector<Vowel> read(const std::vector<std::string>& files, const Options& o, BadLines& bad) {
     return read_labelled_vowels(files, o.block, o.blocks, bad);
   }
-  static std::string beside(const std::string& file) { return sizes_beside(file); }
+  static std::vector<std::string> beside(const std::vector<std::string>& files) {
+    std::vector<std::string> sizes;
+    for (const std::string& file : files) sizes.push_back(sizes_beside(file));
+    return sizes;
+  }
   static Symbols learn(const std::vector<Vowel>& vowels, const Options&) { return Symbols::of(vowels); }
   static void encode(Vowel& vowel, const Symbols& symbols) { vowel.target = symbols.labels.id(vowel.label); }
 

@@ -1,7 +1,6 @@
 #include <unroll/models/tasks/vowels_data.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <unroll/autograd/tensor/error.h>
+#include <unroll/models/data/numbers.h>
 
 namespace unroll::inline UNROLL_ISA {
 namespace {
@@ -22,10 +22,9 @@ std::vector<T> numbers(std::string_view line, char separator = ' ') {
   std::vector<T> values;
   for (const std::string_view part : split_line(line, separator)) {
     if (part.empty()) continue;
-    T value{};
-    const auto [end, error] = std::from_chars(part.begin(), part.end(), value);
-    if (error != std::errc() || end != part.end()) return {};
-    values.push_back(value);
+    const auto value = number_of<T>(part);
+    if (!value) return {};
+    values.push_back(*value);
   }
   return values;
 }
@@ -65,11 +64,7 @@ std::vector<Index> speaker_blocks(const std::string& file, Index utterances, Ind
 
 }  // namespace
 
-std::string sizes_beside(const std::string& file) {
-  std::filesystem::path path(file);
-  if (path.extension() == ".gz") path.replace_extension();
-  return or_packed((path.parent_path() / ("size_" + path.filename().string())).string());
-}
+std::string sizes_beside(const std::string& file) { return file_beside(file, "size_", ""); }
 
 std::vector<Vowel> read_vowels(const std::string& file, BadLines& bad) {
   std::vector<Vowel> vowels;
@@ -110,7 +105,8 @@ std::vector<Vowel> read_labelled_vowels(const std::vector<std::string>& files, I
 }
 
 void write_vowels(const std::string& path, Index count, Rng& rng) {
-  std::ofstream out(path), sizes(sizes_beside(path));
+  const std::filesystem::path file(path);
+  std::ofstream out(path), sizes(file.parent_path() / ("size_" + file.filename().string()));
   for (Index speaker = 0; speaker < 3; ++speaker) {
     const Index utterances = (count + speaker) / 3;
     if (utterances > 0) sizes << utterances << " ";

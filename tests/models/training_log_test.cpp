@@ -21,11 +21,15 @@ struct Folder {
     text << std::ifstream(path + "/" + name, std::ios::binary).rdbuf();
     return text.str();
   }
-  std::string events() const {
+  std::vector<std::string> event_files() const {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(path))
       if (const std::string name = entry.path().filename(); name.find("tfevents") != std::string::npos)
         names.push_back(name);
+    return names;
+  }
+  std::string events() const {
+    const auto names = event_files();
     REQUIRE(names.size() == 1);
     return read(names[0]);
   }
@@ -112,6 +116,20 @@ TEST_CASE("training log: the table is begun anew, or goes on") {
   CHECK(folder.read("metrics.csv") == "step,name,value\n1,a,1\n2,a,2\n");
   TrainingLog(folder.path).scalar(3, "a", 3.0);
   CHECK(folder.read("metrics.csv") == "step,name,value\n3,a,3\n");
+}
+
+TEST_CASE("training log: each has a file of events of its own, however soon it comes") {
+  const Folder folder;
+  for (Index i = 0; i < 20; ++i) TrainingLog(folder.path, true).scalar(i, "a", 1.0);
+  CHECK(folder.event_files().size() == 20);
+}
+
+TEST_CASE("training log: another table of that name is not written over") {
+  const Folder folder;
+  std::filesystem::create_directories(folder.path);
+  std::ofstream(folder.path + "/metrics.csv") << "day,metric\n1,2\n";
+  CHECK_THROWS_AS(TrainingLog(folder.path), FileError);
+  CHECK(folder.read("metrics.csv") == "day,metric\n1,2\n");
 }
 
 TEST_CASE("training log: no folder writes nothing, and one that cannot be made is an error") {

@@ -144,11 +144,17 @@ check "other data cannot be resumed with" bash -c 'tac text.txt >reversed.txt'
 check "and it says so" exits 2 "was not trained on" "$unroll" train char-lm --resume part.safetensors --data reversed.txt
 # Where training stood is JSON in the header, whose length must stay.
 for damage in 'epoch\\":0/epoch\\":7/is not window' 'optimizer_steps/optimizer_stops/stood' 'total/totol/stood' \
-              'smoothed/smoothud/stood' 'fingerprint/fingerprant/stood'; do
+              'ended/endad/stood' 'step\\":5/step\\":4/is not window' 'fingerprint/fingerprant/stood'; do
   IFS=/ read -r was is says <<<"$damage"
   sed "s/$was/$is/" part.safetensors >damaged.safetensors
   check "a model file in which $was is $is" exits 2 "$says" "$unroll" train char-lm --resume damaged.safetensors
 done
+head -c -64 part.safetensors >damaged.safetensors && printf '\377%.0s' {1..64} >>damaged.safetensors
+check "what is not finite is damaged" exits 2 "damaged.safetensors is damaged: train/.* holds -*nan" "$unroll" train char-lm --resume damaged.safetensors
+steps=$("$unroll" train char-lm "${tiny[@]}" --max-steps 1 --out last.safetensors 2>&1 | sed -n 's/^stopped at step 1 of \([0-9]*\);.*/\1/p')
+"$unroll" train char-lm "${tiny[@]}" --max-steps "$steps" --out last.safetensors >/dev/null 2>&1
+check "what stopped before its last validation goes on with that" bash -c "'$unroll' train char-lm --resume last.safetensors >last.log && grep -q 'epoch 2 of 2: held out' last.log && ! grep -q 'has ended' last.log"
+check "and has then ended" bash -c "'$unroll' train char-lm --resume last.safetensors | grep -q 'this training has ended'"
 for option in "--hidden 24" "--cell gru" "--seed 7" "--epochs 3" "--tied" "--rate 1"; do
   check "settings stay, such as $option" exits 2 "part.safetensors goes on .*${option%% *} is .* and cannot change" \
     "$unroll" train char-lm --resume part.safetensors $option
@@ -279,6 +285,9 @@ check "nor is that" same names.before names.conll
 wrong "size_utterances would be written over, and is read" train vowels --data utterances --out size_utterances
 wrong "strokes.labels would be written over, and is read" train pixels --data strokes --out strokes.labels
 wrong "is read" inspect parity.safetensors --csv ./parity.safetensors
+check "two outputs are two files" exits 2 "are the same file, same" "$unroll" inspect parity.safetensors --csv same --svg ./same
+echo packed >size_new.gz
+check "what is packed beside is not written over" bash -c "'$unroll' synthesize vowels --out new --count 3 && grep -qx packed size_new.gz && test -s size_new"
 wrong "is no regular file" train ner --data names.conll --out /dev/null
 cp text.txt metrics.csv
 wrong "no table of curves" train ner --data names.conll --log .
@@ -299,7 +308,11 @@ wrong "nan.safetensors is damaged: .* holds -*nan" eval nan.safetensors --data u
 for wrong in "010x" "1.5" "" "1e3"; do
   check "--epochs '$wrong'" exits 2 "train: --epochs '$wrong' is no whole number" "$unroll" train ner --data names.conll --epochs "$wrong"
 done
-wrong "train: --seed 9223372036854775808 is a larger whole number than there is" train adding --seed 9223372036854775808
+wrong "train: --seed '9223372036854775808' is no whole number of at most 63 bits" train adding --seed 9223372036854775808
+wrong "train: --rate '1e-400' is no number that a double can be" train adding --rate 1e-400
+wrong "sample: --seed '-1' is no whole number from 0" sample lstm.safetensors --seed -1
+check "a number may have a sign" bash -c "'$unroll' train ner --data names.conll --epochs +1 --seed -1 --held-out +0.2 --hidden 4 | grep -q '^epoch 1 of 1:'"
+wrong "held-out has no use with --valid" train ner --data names.conll --valid names.conll --held-out 0.2
 wrong "train: --held-out 'nan' is no number" train ner --data names.conll --held-out nan
 wrong "train: --held-out 0.6 is not in 0.001 .. 0.5" train ner --data names.conll --held-out 0.6
 wrong "demo: --seconds 0 is not in 1" demo --seconds 0
@@ -313,9 +326,11 @@ sed 's/,wave,/,swim,/' clips >unknown
 wrong "unknown:[0-9]*: symbols: 'swim' is not among the 3 known: stand, walk, wave" train video --data clips --test unknown
 check "and that before it trains" not grep -q "epoch 1" out.log
 "$unroll" train video --data clips --epochs 1 --hidden 4 --out video.safetensors >made.log 2>&1
-check "examples of unknown labels are left out, and counted" exits 0 "malformed lines* w.* left out, the first: unknown:.*swim" \
+check "examples of unknown labels are left out, and counted" exits 0 "unknown examples* w.* left out, the first: unknown:.*swim" \
   "$unroll" eval video.safetensors --data unknown --skip-bad
 sed 's/$/\r/' text.txt >windows.txt
+check "to be inspected, too" "$unroll" inspect lstm.safetensors --data windows.txt --steps 5
+check "and scored" bash -c "'$unroll' score lstm.safetensors --data windows.txt | head -c 300 | cmp - <('$unroll' score lstm.safetensors --data text.txt | head -c 300)"
 check "lines may end as those of Windows" bash -c "'$unroll' eval lstm.safetensors --data windows.txt >windows.log && '$unroll' eval lstm.safetensors --data text.txt | cmp - windows.log"
 check "curves that go on within a second" bash -c "'$unroll' train char-lm ${tiny[*]} --max-steps 2 --log goes --out goes.safetensors && '$unroll' train char-lm --resume goes.safetensors --log goes --max-steps 2"
 check "have a file of events each" test "$(find goes -name 'events*' | wc -l)" = 2
@@ -362,6 +377,8 @@ printf 'one house\tein Haus\n%.0s' {1..20} >pairs.txt
 check "also one of pairs" bash -c "'$unroll' train translate --data <(cat pairs.txt) --valid <(cut -f1 pairs.txt) <(cut -f2 pairs.txt) --epochs 1 --hidden 4"
 check "a tree is answered" "$unroll" run tree.safetensors "(3 (2 a) (3 film))"
 wrong "this model reads trees, such as (3 (2 a)" run tree.safetensors "a lovely film"
+check "an empty request is one" "$unroll" run music.safetensors "" --out empty.mid
+check "and has its piece" test -s empty.mid
 check "a piece is written" "$unroll" run music.safetensors 1 --out piece.mid
 wrong "music.safetensors would be written over, and is read" run music.safetensors 1 --out music.safetensors
 for n in A AC ACG ACGT CA CAG CAGT GA GAT GATA; do printf '\377E,a,%s\n\376E,b,T%s\n' $n $n; done >labels.csv

@@ -22,8 +22,6 @@ std::string message_of(const std::string& file) {
   return "";
 }
 
-/// A genome in which each nucleotide follows mostly from the sixth before it: beyond a Markov model of order 4.
-
 }  // namespace
 
 TEST_CASE("dna: the format is seen from the first line") {
