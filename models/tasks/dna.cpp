@@ -6,7 +6,7 @@ namespace unroll::inline UNROLL_ISA {
 namespace {
 
 struct DnaOptions {
-  FitOptions fit{.epochs = 12, .batch = 32, .rate = 2e-3, .decay = 1e-2};
+  FitOptions fit{.epochs = 20, .batch = 32, .rate = 2e-3, .decay = 1e-2};
   Index filters = 64, window = 9, hidden = 64;
   double dropout = 0.4, hide = 0.1;
   Index steps = 64, context = 64;
