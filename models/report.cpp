@@ -33,6 +33,7 @@ void Report::say(const std::string& text) {
 }
 
 void Report::warn(const std::string& text) {
+  if (text.empty()) return;
   end_progress();
   print(stderr, text + "\n");
 }

@@ -23,7 +23,7 @@ class Report {
 
   /// A sentence.
   void say(const std::string& text);
-  /// A sentence about what may be wrong, on standard error.
+  /// A sentence about what may be wrong, on standard error; nothing if it is empty.
   void warn(const std::string& text);
   /// The progress line, replaced in place on a terminal and repeated every few seconds elsewhere.
   void progress(const std::string& text);

@@ -129,7 +129,7 @@ class SupervisedTask : public Task {
   Examples read(const std::vector<std::string>& files, const TaskData& data, Report& report) const {
     BadLines bad(data.skip_bad);
     Examples examples = D::read(files, options_, bad);
-    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+    report.warn(bad.summary());
     require<FileError>(!examples.empty(), "{}: there is nothing to read", files[0]);
     return examples;
   }
@@ -205,7 +205,7 @@ class SupervisedTask : public Task {
   static void encode(Examples& examples, const Symbols& symbols, const TaskData& data, Report& report) {
     BadLines bad(data.skip_bad, "unknown example");
     encode_all<D>(examples, symbols, bad);
-    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+    report.warn(bad.summary());
     require<FileError>(!examples.empty(), "{}: the model knows none of the examples", D::name);
   }
 

@@ -330,7 +330,7 @@ bool train_language_model(const LanguageTraining& options, Report& report) {
   const auto [train, valid] = options.valid.empty() ? all.split(0.1) : std::pair{all, known(options.valid, all)};
   std::optional<Text> test;
   if (!options.test.empty()) test = known(options.test, train);
-  if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+  report.warn(bad.summary());
   return train_language_model(options, train, valid, report, test ? &*test : nullptr);
 }
 

@@ -114,7 +114,7 @@ void evaluate_language_model(const std::string& model_file, const TaskData& data
       total.add(nats * static_cast<double>(tokens), tokens);
       symbols += text.size(), unknown += text.unknowns();
     }
-    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+    report.warn(bad.summary());
     Fields fields = language_metrics(file.options.words, "eval", total.nats_per_token());
     fields.emplace_back("tokens", total.tokens());
     if (file.options.words) fields.emplace_back("unknown", static_cast<double>(unknown) / static_cast<double>(symbols));

@@ -70,7 +70,7 @@ class SyntheticApplication : public Task {
           sequences.push_back(trained.task.text->parse(line, true));
         } catch (const ValueError& error) { bad.report(lines.place(), error.what()); }
     }
-    if (const std::string summary = bad.summary(); !summary.empty()) report.warn(summary);
+    report.warn(bad.summary());
     require<FileError>(!sequences.empty(), "{}: there is nothing to read", data.data[0]);
     const SyntheticScore score = score_of(trained.model, trained.task, sequences);
     require<FileError>(std::isfinite(score.loss), "eval: {} is damaged, or overflows: its loss is {}", model,
