@@ -294,6 +294,7 @@ Var<T> gather_rows(Var<T> x, std::span<const Index> rows, const Shape& shape) {
   tape.template require<ShapeError>(
       shape.rank() >= 1 && shape.cols() == from.cols() && shape.rows() == static_cast<Index>(rows.size()),
       "gather_rows: {} rows of {} do not make {}", rows.size(), from, shape);
+  if (tape.is_zero(x.index())) return tape.zeros(shape);
   return record(shape, GatherRows<T>{part}, x);
 }
 

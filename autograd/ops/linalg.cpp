@@ -1,6 +1,7 @@
 #include <unroll/autograd/ops/layout.h>
 #include <unroll/autograd/ops/linalg.h>
 #include <unroll/autograd/ops/select_rows.h>
+#include <unroll/autograd/tensor/fetch_ahead.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 namespace {
@@ -20,12 +21,42 @@ void product(Trans tl, View<const T> left, Trans tr, Var<T> right, View<T> to, b
     gemm<T>(tl, left, tr, values(right), to, accumulate, bias);
 }
 
-/// d(left) += dy op(right)^T of the product left op(right).
+/// What backward reads and writes between product y and the next one of its kind is fetched while this one is taken.
 template <Real T>
-void add_left_gradient(Var<T> left, Trans tr, Var<T> right, View<const T> dy) {
+void fetch_ahead(Var<T> y) {
+  constexpr std::uint32_t most_nodes = 10;
+  const Tape<T>& tape = y.tape();
+  FetchAhead& ahead = FetchAhead::of_thread();
+  ahead.clear();
+  const std::uint32_t end = y.index() - std::min(y.index(), most_nodes);
+  for (std::uint32_t i = y.index(); i-- > end && tape.node(i).op != tape.node(y.index()).op;) {
+    const Node<T>& n = tape.node(i);
+    if (n.rule == nullptr || n.grad == nullptr) continue;
+    for (const std::uint32_t input : std::span(n.inputs, n.input_count)) {
+      const Node<T>& x = tape.node(input);
+      if (x.leaf != 0 || x.grad == nullptr) continue;
+      const Index bytes = ((x.shape.rows() - 1) * x.stride + x.shape.cols()) * static_cast<Index>(sizeof(T));
+      ahead.add(x.value, bytes);
+      ahead.add(x.grad, bytes);
+    }
+  }
+}
+
+/// In the backward of y, a product left op(right): adds to the gradient of `left`.
+template <Real T>
+void add_left_gradient(Var<T> left, Trans tr, Var<T> right, Var<T> y) {
   if (!wanted(left)) return;
+  constexpr Index wide = 64;  // columns of a product that fetches
+  if (values(left).cols >= wide) fetch_ahead(y);
   const auto [d, fresh] = left.tape().claim_gradient(left.index());
-  product<T>(Trans::no, dy, turned(tr), right, d, !fresh);
+  product<T>(Trans::no, gradient(y), turned(tr), right, d, !fresh);
+}
+
+/// d(right) += left^T dy of the same product; nothing but a zero arrives where `left` is known to be 0.
+template <Real T>
+void add_right_gradient(Var<T> left, Var<T> right, View<const T> dy) {
+  const Index rows = left.tape().is_zero(left.index()) ? 0 : dy.rows;
+  left.tape().defer_product(right.index(), values(left).rows_between(0, rows), dy.rows_between(0, rows));
 }
 
 /// x op(w) + bias where rows of x recur, one product for each distinct row.
@@ -54,7 +85,7 @@ struct DistinctProduct {
       const Index n = std::min(block, x.count() - first);
       const View<T> rows{memory.data(), n, depth, depth}, sums{memory.data() + block * depth, n, dy.cols, dy.cols};
       x.collect(first, dy, sums);
-      for (Index r = 0; dbias != nullptr && r < n; ++r) simd::add_scaled(T(1), sums.row(r), dbias, sums.cols);
+      if (dbias != nullptr) simd::add_rows(sums.data, sums.stride, n, dbias, sums.cols);
       if (wanted(w)) {
         x.gather(first, rows);
         const auto [dw, fresh] = tape.claim_gradient(w.index());
@@ -93,6 +124,10 @@ struct MatMul {
   DistinctProduct<T> by_distinct_rows() const { return {*distinct, flag(transposed.b), b, values(a).cols}; }
   void forward(Var<T> y) const {
     if (distinct != nullptr) return by_distinct_rows().forward(result(y), nullptr);
+    if (y.tape().is_zero(a.index())) {
+      std::fill_n(result(y).data, y.shape().size(), T(0));
+      return;
+    }
     product<T>(flag(transposed.a), values(a), flag(transposed.b), b, result(y), false);
   }
   void backward(Var<T> y) const {
@@ -103,12 +138,12 @@ struct MatMul {
     }
     const View<const T> dy = gradient(y), x = values(a), w = values(b);
     if (!transposed.a) {
-      add_left_gradient(a, flag(transposed.b), b, dy);
+      add_left_gradient(a, flag(transposed.b), b, y);
       if (wanted(b)) {
         if (transposed.b)
           tape.defer_product(b.index(), dy, x);
         else
-          tape.defer_product(b.index(), x, dy);
+          add_right_gradient(a, b, dy);
       }
       return;
     }
@@ -149,7 +184,7 @@ struct Affine {
       const View<const T> d = dy.rows_between(first, last);
       if (dx.data != nullptr) product<T>(Trans::no, d, Trans::yes, w, dx.rows_between(first, last), !fresh);
       if (wanted(w)) y.tape().defer_product(w.index(), from.rows_between(first, last), d);
-      for (Index r = 0; db != nullptr && r < d.rows; ++r) simd::add_scaled(T(1), d.row(r), db, d.cols);
+      if (db != nullptr) simd::add_rows(d.data, d.stride, d.rows, db, d.cols);
     }
   }
 };
@@ -167,7 +202,7 @@ struct AddMM {
       const View<const T> from = values(x);
       for (Index r = 0; r < out.rows; ++r) std::copy_n(from.row(r), out.cols, out.row(r));
     }
-    product<T>(Trans::no, values(h), Trans::no, w, out, true);
+    if (!y.tape().is_zero(h.index())) product<T>(Trans::no, values(h), Trans::no, w, out, true);
   }
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y);
@@ -175,8 +210,8 @@ struct AddMM {
       const View<T> dx = gradient(x);
       for (Index r = 0; r < dy.rows; ++r) simd::add_scaled(T(1), dy.row(r), dx.row(r), dy.cols);
     }
-    add_left_gradient(h, Trans::no, w, dy);
-    if (wanted(w)) y.tape().defer_product(w.index(), values(h), dy);
+    add_left_gradient(h, Trans::no, w, y);
+    if (wanted(w)) add_right_gradient(h, w, dy);
   }
 };
 

@@ -162,7 +162,10 @@ struct LinearCrossEntropy {
       const View<T> d{scratch.data(), at.rows, at.count, at.count};
       const View<T> e = kept.empty() ? d : kept_of(at);
       if (kept.empty()) make_logits(Right<T>(across, of_classes(values(weight), at.first, at.count), false), at, d);
+      constexpr Index few = 8;  // rows that stay in the nearest cache until the bias has taken them
       for (Index r = 0, row = at.row; r < at.rows; ++r, ++row) {
+        if (db != nullptr && r % few == 0 && r > 0)
+          simd::add_rows(d.row(r - few), d.stride, few, db + at.first, at.count);
         if (!targets.counts(row)) {
           std::fill_n(d.row(r), at.count, T(0));
           continue;
@@ -170,7 +173,10 @@ struct LinearCrossEntropy {
         if (kept.empty()) exponentials(d.row(r), at.count, known.largest.row(at.index)[row]);
         targets.differentiate(e.row(r), d.row(r), at.first, at.count, row, targets.seed(dy, row) * targets.scale,
                               known.share(at.index, row));
-        if (db != nullptr) simd::add_scaled(T(1), d.row(r), db + at.first, at.count);
+      }
+      if (db != nullptr && at.rows > 0) {
+        const Index rest = (at.rows - 1) % few + 1;
+        simd::add_rows(d.row(at.rows - rest), d.stride, rest, db + at.first, at.count);
       }
       if (dh.data != nullptr) right.product(d, dh.rows_between(at.row, at.row + at.rows), !fresh_h || at.index > 0);
       if (dw.data == nullptr) return;

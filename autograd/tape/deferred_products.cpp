@@ -48,6 +48,9 @@ Index DeferredProducts<T>::add(std::uint32_t node, View<const T> a, View<const T
 template <Real T>
 void DeferredProducts<T>::flush(std::uint32_t node, View<T> gradient, bool overwrite, Arena& scratch) {
   std::vector<Product>& list = entry(node).list;
+  const Product first = list.front();
+  std::erase_if(list, [](const Product& p) { return p.a.rows == 0; });
+  if (list.empty()) list.push_back(first);
   std::reverse(list.begin(), list.end());  // in the order of time, so that runs grow upwards in memory
   for (std::size_t i = 0; i < list.size();) {
     View<const T> a = list[i].a, b = list[i].b;

@@ -15,8 +15,8 @@ class DeferredProducts {
  public:
   /// Nothing waits, for any of `nodes` nodes.
   void start(std::size_t nodes);
-  bool wait_for(std::uint32_t node) const { return places_[node] != 0 && entry(node).rows != 0; }
-  /// Adds a product to those that wait for a node; returns how many rows they have.
+  bool wait_for(std::uint32_t node) const { return places_[node] != 0 && !entry(node).list.empty(); }
+  /// Adds a product, which may have no rows, to those that wait for a node; returns how many rows they have.
   Index add(std::uint32_t node, View<const T> a, View<const T> b);
   /// Does all that wait for a node: adds them to its gradient, or overwrites that. `scratch` is rewound.
   void flush(std::uint32_t node, View<T> gradient, bool overwrite, Arena& scratch);

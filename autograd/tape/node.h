@@ -34,8 +34,9 @@ struct alignas(64) Node {
   std::uint32_t input_count = 0;
   std::uint32_t block = 0;       // allocation that holds the gradient
   std::uint32_t leaf = 0;        // 1 + index of the parameter leaf, or 0
-  std::uint32_t slice : 31 = 0;  // 1 + index of the slice it looks at, or 0
+  std::uint32_t slice : 30 = 0;  // 1 + index of the slice it looks at, or 0
   std::uint32_t over : 1 = 0;    // a result in the place of a consumed slice, or a view of one
+  std::uint32_t zero : 1 = 0;    // a constant whose elements are all 0, or a view of one
 
   View<const T> values() const { return {value, shape.rows(), shape.cols(), stride}; }
 };

@@ -114,6 +114,7 @@ Var<T> Tape<T>::alias(const char* name, Var<T> x, const Shape& shape, Index offs
   n.leaf = from.leaf;
   n.slice = from.slice;
   n.over = from.over;
+  n.zero = from.zero;
   const std::array<Var<T>, 1> inputs{x};
   keep_inputs(n, inputs);
   return newest();
@@ -154,6 +155,7 @@ template <Real T>
 Var<T> Tape<T>::filled(const Shape& shape, T value) {
   const Var<T> v = enter_empty(shape, false);
   std::fill_n(nodes_[v.index()].value, shape.size(), value);
+  nodes_[v.index()].zero = value == T(0);
   return v;
 }
 

@@ -248,6 +248,8 @@ class Tape {
   /// before more of it is asked for. `meanwhile`: other values whose gradients the rule adds to before it is done with
   /// that.
   std::pair<View<T>, bool> claim_gradient(std::uint32_t index, std::initializer_list<std::uint32_t> meanwhile = {});
+  /// Whether a value is known to be 0: the state that a sequence starts from. Products of it need not be taken.
+  bool is_zero(std::uint32_t index) const { return nodes_[index].zero; }
   /// Whether two values may look at the same memory.
   bool share_memory(std::uint32_t a, std::uint32_t b) const {
     return nodes_[a].leaf == nodes_[b].leaf && nodes_[a].block == nodes_[b].block;

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include <unroll/autograd/tensor/fetch_ahead.h>
 #include <unroll/autograd/tensor/gemm_operands.h>
 
 // C is made in tiles that stay in registers while the depth goes by: R rows by V registers. B is read in panels of
@@ -22,6 +23,7 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
   const Index width = padded<T>(cols);
   const auto registers = static_cast<std::size_t>(width / lanes<T>);
   const T* const next = t.next;
+  detail::FetchAhead& ahead = detail::FetchAhead::of_thread();
   T* const c = t.c;
   const Index c_row = t.c_row;
   alignas(alignment) std::array<T, static_cast<std::size_t>(most_rows * panel<T>)> edge;
@@ -32,14 +34,15 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
   for (Index i = 0, r = 0; i < a.rows.count; ++i) {
     const Index here = a.rows[i];
     t.a_step = a.in_tiles ? here : 1;
-    // The first tiles share the next panel between them.
-    const bool fetch = next != nullptr && width == panel<T> && i < (panel<T> + line<T> - 1) / line<T>;
-    const bool pack = i == 0 && t.packed != nullptr;
-    t.next = next + (fetch ? i * t.depth * line<T> : 0);
-    const Beside also = pack         ? Beside::pack
-                        : fetch      ? Beside::fetch
-                        : a.in_tiles ? Beside::nothing_in_tiles
-                                     : Beside::nothing;
+    const bool pack = i == 0 && t.packed != nullptr, full = width == panel<T>;
+    // The first tiles share the next panel between them; others fetch what was asked for.
+    constexpr Index sharing = (panel<T> + line<T> - 1) / line<T>;
+    if (full && !pack)
+      t.next = next != nullptr && i < sharing ? next + i * t.depth * line<T> : ahead.template take<T>(t.depth);
+    const Beside also = pack                        ? Beside::pack
+                        : full && t.next != nullptr ? Beside::fetch
+                        : a.in_tiles                ? Beside::nothing_in_tiles
+                                                    : Beside::nothing;
     const Compute<T> run = tiles<T>[static_cast<std::size_t>(also)][registers - 1][static_cast<std::size_t>(here - 1)];
     if (cols == width) {
       t.c = c + r * c_row;

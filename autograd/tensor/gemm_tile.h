@@ -76,7 +76,7 @@ struct Tile {
   Index depth;
   const T* bias;  // of the columns, or null
   bool load_c;
-  const T* next;  // what will be needed soon: a line of it is fetched with each row of the depth
+  const T* next;  // what will be needed soon: with each row of the depth a line of it is fetched, past the first cache
   T* packed;      // where the panel is packed while it is read for the first time
 };
 
@@ -111,7 +111,7 @@ void compute(const Tile<T>& t) {
     a += a_step;
     b += b_row;
     if constexpr (Also == Beside::fetch) {
-      __builtin_prefetch(next);
+      __builtin_prefetch(next, 0, 2);
       next += line<T>;
     }
     if constexpr (Also == Beside::pack) {

@@ -221,6 +221,24 @@ void add_scaled(T a, const T* x, T* y, Index n) {
   for (; i < n; ++i) y[i] = std::fma(a, x[i], y[i]);
 }
 
+/// y += the sum of `rows` rows, `stride` apart and the first at x.
+template <Real T>
+void add_rows(const T* x, Index stride, Index rows, T* y, Index n) {
+  constexpr Index w = lanes<T>, most = 8;
+  const auto add = [&]<int count>(std::integral_constant<int, count>, Index i) {
+    Batch<T> sums[count];
+    for (Index k = 0; k < count; ++k) sums[k] = Batch<T>::load_unaligned(y + i + k * w);
+    for (Index r = 0; r < rows; ++r)
+      for (Index k = 0; k < count; ++k) sums[k] += Batch<T>::load_unaligned(x + r * stride + i + k * w);
+    for (Index k = 0; k < count; ++k) sums[k].store_unaligned(y + i + k * w);
+  };
+  Index i = 0;
+  for (; i + most * w <= n; i += most * w) add(std::integral_constant<int, most>{}, i);
+  for (; i + w <= n; i += w) add(std::integral_constant<int, 1>{}, i);
+  for (; i < n; ++i)
+    for (Index r = 0; r < rows; ++r) y[i] += x[r * stride + i];
+}
+
 /// y += a x, element by element
 template <Real T>
 void add_product(const T* a, const T* x, T* y, Index n) {

@@ -136,6 +136,34 @@ TEST_CASE("linalg: a matrix whose operands lie evenly at first and then anywhere
   });
 }
 
+TEST_CASE("linalg: a value known to be 0 is not multiplied, and gives what one that happens to be 0 gives") {
+  Parameter<double> weight(Tensor<double>{{1.0, 2.0}, {3.0, 4.0}, {5.0, 6.0}});
+  const std::vector<Index> back{1, 0};
+  const auto run = [&](bool known, int which) {
+    weight.clear_grad();
+    Tape<double> tape;
+    const Var<double> x = tape.variable(Tensor<double>{{0.5, -0.5}, {1.5, 2.5}}), w = tape.use(weight);
+    const Var<double> zeros =
+        known ? tape.zeros({3, 2, 3}) : tape.constant(Shape{3, 2, 3}, std::vector<double>(18, 0.0));
+    const Var<double> h = gather_rows(zeros[1], back, Shape{2, 3});
+    CHECK(tape.is_zero(h.index()) == known);
+    CHECK_FALSE(tape.is_zero(x.index()));
+    const Var<double> y = which == 0 ? addmm(x, h, w)
+                          : which == 1
+                              ? Var<double>(x + matmul(h, w))
+                              : addmm(addmm(x, h, w), tape.constant(Tensor<double>{{1., 2., 3.}, {4., 5., 6.}}), w);
+    tape.backward(y, Tensor<double>{{1.0, 2.0}, {3.0, 4.0}});
+    return std::tuple(y.value(), x.grad(), weight.grad());
+  };
+  for (const int which : {0, 1, 2}) CHECK(run(true, which) == run(false, which));
+  CHECK(std::get<2>(run(true, 0)) == make_tensor<double>({3, 2}, 0.0));
+
+  Tape<double> tape;
+  const Var<double> infinite = tape.constant(Shape{2, 1}, std::vector<double>(2, INFINITY));
+  CHECK(matmul(tape.zeros({1, 2}), infinite).item() == 0);
+  CHECK(std::isnan(matmul(tape.constant(Shape{1, 2}, std::vector<double>(2, 0.0)), infinite).item()));
+}
+
 TEST_CASE("linalg: computed, sliced and reshaped matrices, squares and tied weights") {
   const Arrays one{normal({4, 4}, 3)};
   expect_gradients(one, {false}, [](Vars<double> v) { return matmul(v[0], v[0]); });

@@ -57,3 +57,24 @@ TEST_CASE("deferred products are the sum of all, wherever their operands lie") {
               REQUIRE(gradient[i] == doctest::Approx(expected[i]).epsilon(1e-13));
           }
 }
+
+TEST_CASE("deferred products without rows add nothing, and give zeros where nothing else came") {
+  const std::vector<double> xs = random(2 * inputs, 1), ys = random(2 * outputs, 2);
+  const View<const double> a{xs.data(), 2, inputs, inputs}, b{ys.data(), 2, outputs, outputs};
+  const auto added = [&](std::initializer_list<Index> rows, bool overwrite) {
+    DeferredProducts<double> products;
+    products.start(1);
+    Arena scratch;
+    for (const Index n : rows) products.add(0, a.rows_between(0, n), b.rows_between(0, n));
+    REQUIRE(products.wait_for(0));
+    std::vector<double> gradient(inputs * outputs, 1.0);
+    products.flush(0, {gradient.data(), inputs, outputs, outputs}, overwrite, scratch);
+    return gradient;
+  };
+  for (const bool overwrite : {false, true}) {
+    CHECK(added({0}, overwrite) == std::vector<double>(inputs * outputs, overwrite ? 0.0 : 1.0));
+    CHECK(added({0, 0}, overwrite) == added({0}, overwrite));
+    CHECK(added({0, 2, 0}, overwrite) == added({2}, overwrite));
+    CHECK(added({2}, overwrite) != added({0}, overwrite));
+  }
+}

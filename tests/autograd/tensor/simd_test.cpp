@@ -253,6 +253,20 @@ TEST_CASE_TEMPLATE("simd: sums, products, maps and scaled sums of every length",
     }
 }
 
+TEST_CASE_TEMPLATE("simd: the sum of rows of every length and number", T, float, double) {
+  for (Index n = 0; n <= 17 * lanes<T> + 1; ++n)
+    for (const Index rows : {0, 1, 2, 5}) {
+      const Index stride = n + 3;
+      std::vector<T> x, y(static_cast<std::size_t>(n) + 1, T(2)), expected = y;
+      for (Index i = 0; i < rows * stride; ++i) x.push_back(static_cast<T>((i * 7) % 13 - 6));
+      for (Index r = 0; r < rows; ++r)
+        for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+          expected[i] += x[static_cast<std::size_t>(r * stride) + i];
+      simd::add_rows(x.data(), stride, rows, y.data(), n);
+      REQUIRE(y == expected);
+    }
+}
+
 TEST_CASE_TEMPLATE("simd: the sum of exponentials of every length, apart and in place", T, float, double) {
   for (Index n = 0; n <= 4 * lanes<T> + 1; ++n) {
     const auto size = static_cast<std::size_t>(n);
