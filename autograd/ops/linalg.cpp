@@ -11,14 +11,14 @@ Trans flag(bool transposed) { return transposed ? Trans::yes : Trans::no; }
 /// op(left) op(right) into `to`; by the packed copy of `right` where it is a parameter and the rows are few enough that
 /// packing shows.
 template <Real T>
-void product(Trans tl, View<const T> left, Trans tr, Var<T> right, View<T> to, bool accumulate,
+void product(Trans tl, View<const T> left, Trans tr, Var<T> right, View<T> to, std::type_identity_t<Addend<T>> addend,
              const T* bias = nullptr) {
   constexpr Index few_rows = 256;
   const Parameter<T>* const parameter = right.tape().whole_parameter_of(right.index());
   if (parameter != nullptr && to.rows <= few_rows)
-    gemm<T>(tl, left, parameter->packed(tr), to, accumulate, bias);
+    gemm<T>(tl, left, parameter->packed(tr), to, addend, bias);
   else
-    gemm<T>(tl, left, tr, values(right), to, accumulate, bias);
+    gemm<T>(tl, left, tr, values(right), to, addend, bias);
 }
 
 /// What backward reads and writes between product y and the next one of its kind is fetched while this one is taken.
@@ -68,15 +68,27 @@ struct DistinctProduct {
   Var<T> w;
   Index depth;  // columns of x
 
-  void forward(View<T> y, const T* bias) const {
-    const std::span<T> memory = w.tape().template scratch<T>(block * (depth + y.cols));
+  void forward(Var<T> result, const T* bias) const {
+    Tape<T>& tape = w.tape();
+    const View<T> y = unroll::result(result);
+    // Where so few are worth keeping, the rows of y are put in their places when they are read.
+    constexpr Index rows_for_each = 8;
+    const bool kept = rows_for_each * x.count() <= y.rows;
+    const std::span<const T*> at = tape.template room<const T*>(kept ? y.rows : 0);
+    const std::span<T> all = tape.template room<T>(kept ? x.count() * y.cols : 0);
+    const std::span<T> memory = tape.template scratch<T>(block * (depth + y.cols));
     for (Index first = 0; first < x.count(); first += block) {
       const Index n = std::min(block, x.count() - first);
-      const View<T> rows{memory.data(), n, depth, depth}, products{memory.data() + block * depth, n, y.cols, y.cols};
+      T* const to = kept ? all.data() + first * y.cols : memory.data() + block * depth;
+      const View<T> rows{memory.data(), n, depth, depth}, products{to, n, y.cols, y.cols};
       x.gather(first, rows);
       product<T>(Trans::no, rows, trans, w, products, false, bias);
-      x.spread(first, products, y);
+      if (kept)
+        x.point(first, products, at);
+      else
+        x.spread(first, products, y);
     }
+    if (kept) tape.postpone(result, {at.data(), y.rows, y.cols});
   }
   void backward(View<const T> dy, T* dbias) const {
     Tape<T>& tape = w.tape();
@@ -123,7 +135,7 @@ struct MatMul {
 
   DistinctProduct<T> by_distinct_rows() const { return {*distinct, flag(transposed.b), b, values(a).cols}; }
   void forward(Var<T> y) const {
-    if (distinct != nullptr) return by_distinct_rows().forward(result(y), nullptr);
+    if (distinct != nullptr) return by_distinct_rows().forward(y, nullptr);
     if (y.tape().is_zero(a.index())) {
       std::fill_n(result(y).data, y.shape().size(), T(0));
       return;
@@ -166,7 +178,7 @@ struct Affine {
 
   DistinctProduct<T> by_distinct_rows() const { return {*distinct, Trans::no, w, values(x).cols}; }
   void forward(Var<T> y) const {
-    if (distinct != nullptr) return by_distinct_rows().forward(result(y), values(bias).data);
+    if (distinct != nullptr) return by_distinct_rows().forward(y, values(bias).data);
     product<T>(Trans::no, values(x), Trans::no, w, result(y), false, values(bias).data);
   }
   void backward(Var<T> y) const {
@@ -198,11 +210,15 @@ struct AddMM {
 
   void forward(Var<T> y) const {
     const View<T> out = result(y);
+    const Addend<T> addend = in_place ? y.tape().addend(x) : true;
+    const bool multiplied = !y.tape().is_zero(h.index());
     if (!in_place) {
       const View<const T> from = values(x);
       for (Index r = 0; r < out.rows; ++r) std::copy_n(from.row(r), out.cols, out.row(r));
+    } else if (!multiplied && addend.rows != nullptr) {
+      for (Index r = 0; r < out.rows; ++r) std::copy_n(addend.rows[r] + addend.column, out.cols, out.row(r));
     }
-    if (!y.tape().is_zero(h.index())) product<T>(Trans::no, values(h), Trans::no, w, out, true);
+    if (multiplied) product<T>(Trans::no, values(h), Trans::no, w, out, addend);
   }
   void backward(Var<T> y) const {
     const View<const T> dy = gradient(y);

@@ -157,6 +157,12 @@ void DistinctRows<T>::spread(Index first, View<const T> from, View<T> y) const {
 }
 
 template <Real T>
+void DistinctRows<T>::point(Index first, View<const T> from, std::span<const T*> y) const {
+  for (Index i = 0; i < from.rows; ++i)
+    for (const Index r : group(first + i)) y[at(r)] = from.row(i);
+}
+
+template <Real T>
 void DistinctRows<T>::collect(Index first, View<const T> dy, View<T> to) const {
   for (Index i = 0; i < to.rows; ++i) {
     const std::span<const Index> rows = group(first + i);

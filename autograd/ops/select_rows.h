@@ -59,6 +59,8 @@ class DistinctRows {
   void gather(Index first, View<T> to) const;
   /// Rows computed from these to where each belongs in y.
   void spread(Index first, View<const T> from, View<T> y) const;
+  /// The same, but each only says where it is.
+  void point(Index first, View<const T> from, std::span<const T*> y) const;
   /// For each of these, the sum of the rows of dy that belong to it.
   void collect(Index first, View<const T> dy, View<T> to) const;
   /// Adds the gradient of these to that of the source.

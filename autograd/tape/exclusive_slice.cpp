@@ -13,9 +13,33 @@ auto ExclusiveSlice<T>::columns_of(View<const T> v) const -> Range {
 }
 
 template <Real T>
+void ExclusiveSlice<T>::put(const Range& columns) const {
+  if (postponed_ == nullptr) return;
+  const Index last = std::min(columns.last, whole_.cols);
+  for (Index c = columns.first; c < last;) {
+    Index end = last;
+    bool there = false;
+    for (const Range& r : known())
+      if (r.first <= c && c < r.last)
+        there = true, end = r.last;
+      else if (c < r.first && !there)
+        end = std::min(end, r.first);
+    if (!there) postponed_->put(postponed_->row_of(whole_), whole_.rows, c, end);
+    c = end;
+  }
+}
+
+template <Real T>
+Addend<T> ExclusiveSlice<T>::addend(View<const T> v) const {
+  if (postponed_ == nullptr) return true;
+  return {postponed_->rows.at + postponed_->row_of(whole_), v.data - whole_.data};
+}
+
+template <Real T>
 void ExclusiveSlice<T>::note_read(View<const T> v) {
   const Range read = columns_of(v);
   if (std::ranges::any_of(known(), [&](const Range& r) { return r.contains(read); })) return;
+  put(read);
   if (count_ < most)
     ranges_[static_cast<std::size_t>(count_++)] = read;
   else

@@ -3,7 +3,7 @@
 #include <array>
 #include <span>
 
-#include <unroll/autograd/tensor/tensor.h>
+#include <unroll/autograd/tape/postponed_rows.h>
 
 namespace unroll::inline UNROLL_ISA::detail {
 
@@ -12,11 +12,19 @@ namespace unroll::inline UNROLL_ISA::detail {
 template <Real T>
 class ExclusiveSlice {
  public:
-  explicit ExclusiveSlice(View<const T> whole) : whole_(whole) {}
+  /// `postponed`: its rows are not there yet.
+  explicit ExclusiveSlice(View<const T> whole, const PostponedRows<T>* postponed = nullptr)
+      : whole_(whole), postponed_(postponed) {}
 
   void note_read(View<const T> v);
   /// Takes the columns of `v`, if none of them was read or is taken: returns whether.
   bool consume(View<const T> v);
+  /// Puts the columns of `v` there, but those that were read before or are taken.
+  void put(View<const T> v) const { put(columns_of(v)); }
+  void put_all() const { put(whole_); }
+  bool takes_from(const PostponedRows<T>& rows) const { return postponed_ == &rows; }
+  /// Rows that a product in the place of `v` is added to, and the column of theirs; null: they are there.
+  Addend<T> addend(View<const T> v) const;
   /// Whether some column is taken.
   bool is_consumed() const { return consumed_; }
   /// Whether some column of `v` is.
@@ -33,9 +41,11 @@ class ExclusiveSlice {
 
   /// The columns that a view has of the whole: all of them, if it has not all rows.
   Range columns_of(View<const T> v) const;
+  void put(const Range& columns) const;
   std::span<const Range> known() const { return {ranges_.data(), static_cast<std::size_t>(count_)}; }
 
   View<const T> whole_;
+  const PostponedRows<T>* postponed_;
   std::array<Range, most> ranges_;
   int count_ = 0;
   bool consumed_ = false;

@@ -80,7 +80,7 @@ State Tape<T>::restart(const State& state) {
   const std::span<T> kept = scratch<T>(total);
   T* at = kept.data();
   for_each_var(state, [&](const Var<T>& v) {
-    const View<const T> from = nodes_[v.index()].values();
+    const View<const T> from = values(v.index());
     for (Index r = 0; r < from.rows; ++r, at += from.cols) std::copy_n(from.row(r), from.cols, at);
   });
   std::array<Shape, 64> shapes;

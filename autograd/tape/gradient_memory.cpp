@@ -65,7 +65,11 @@ template <Real T>
 void GradientMemory<T>::reach_units(const Node<T>& n, const Block& block) {
   if (n.shape.size() == 0) return;
   const auto [first, last] = units_of(n, block);
-  for (std::uint32_t u = first; u < last; ++u) reached_.zero_rest(block.first + u, block.gradient_of(u));
+  const Index left = n.grad - block.grad - first * block.unit, right = left + n.shape.cols();
+  const bool evenly = right <= n.stride && (n.stride == n.shape.cols() || block.unit % n.stride == 0);
+  for (std::uint32_t u = first; u < last; ++u)
+    if (!evenly || !reached_.all(block.first + u, left, right, n.stride))
+      reached_.zero_rest(block.first + u, block.gradient_of(u));
 }
 
 template <Real T>

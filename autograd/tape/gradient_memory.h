@@ -28,6 +28,9 @@ class GradientMemory {
   /// Whether an op has taken what lies in a block as an operand.
   bool is_read(std::uint32_t block) const { return blocks_[block].read; }
   void note_read(std::uint32_t block) { blocks_[block].read = true; }
+  /// Whether rows of the value that a block was allocated for were postponed.
+  bool is_postponed(std::uint32_t block) const { return blocks_[block].postponed; }
+  void note_postponed(std::uint32_t block) { blocks_[block].postponed = true; }
   std::size_t bytes() const { return blocks_.size() * sizeof(Block); }
 
   /// A backward pass begins: nothing is reached.
@@ -39,10 +42,7 @@ class GradientMemory {
   /// Zeroes what is not reached of a node's gradient: then all is, and can be added to.
   void reach(const Node<T>& n) {
     const Block& block = blocks_[n.block];
-    if (block.units == 1) [[likely]]
-      reached_.zero_rest(block.first, block.gradient_of(0));
-    else
-      reach_units(n, block);
+    if (block.units != 1 || !reached_.all(block.first)) reach_units(n, block);
   }
   /// If nothing of a node's gradient is reached, and that can be told, then all is now: returns whether. The memory
   /// holds anything then.
@@ -54,7 +54,7 @@ class GradientMemory {
     Index unit = 0;                      // elements
     std::uint32_t first = 0, units = 1;  // units in the order of all
     std::uint32_t owner = 0;
-    bool read = false;
+    bool read = false, postponed = false;
 
     std::span<T> gradient_of(std::uint32_t u) const {
       return {grad + static_cast<Index>(u) * unit, static_cast<std::size_t>(unit)};

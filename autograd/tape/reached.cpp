@@ -11,6 +11,16 @@ void Reached<T>::start(std::size_t units) {
 }
 
 template <Real T>
+bool Reached<T>::all(std::uint32_t unit, Index first, Index last, Index width) const {
+  const std::uint32_t state = states_[unit];
+  if (state < some) return state == whole;
+  const Columns& c = columns_[state - some];
+  return c.width == width && std::any_of(c.ranges.begin(), c.ranges.begin() + c.count, [&](const auto& range) {
+           return range.first <= first && last <= range.second;
+         });
+}
+
+template <Real T>
 bool Reached<T>::can_mark(std::uint32_t unit, Index first, Index last, Index width) const {
   const std::uint32_t state = states_[unit];
   if (state < some) return state == nothing;

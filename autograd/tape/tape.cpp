@@ -232,6 +232,7 @@ void Tape<T>::forget() {
   leaves_.clear();
   places_.clear();
   slices_.clear();
+  postponed_.clear();
   debts_.clear();
   awaited_.expected = false;
   inner_bytes_ = 0;
@@ -317,6 +318,7 @@ Gradient<T>* Tape<T>::sink_of(std::uint32_t index) const {
 
 template <Real T>
 std::unique_ptr<NonFinite> Tape<T>::find_nonfinite() const {
+  for (detail::PostponedRows<T>* const rows : postponed_) put_all_of(*rows);
   // What addmm has put over an earlier value is its own, not that of the node that was there.
   const auto overwritten = [&](std::uint32_t by_later_than, const T* p) {
     for (std::uint32_t i = by_later_than + 1; i < nodes_.size(); ++i) {
@@ -352,8 +354,48 @@ void Tape<T>::grant(Var<T> x, std::uint32_t recorded_before) {
   const bool ours =
       n.leaf == 0 && n.slice == 0 && !n.over && owner >= recorded_before && !gradient_memory_.is_read(n.block);
   if (!ours || (recording_ && (n.grad == nullptr || nodes_[owner].op->reads_result))) return;
-  slices_.emplace_back(n.values());
+  detail::PostponedRows<T>* rows = gradient_memory_.is_postponed(n.block) ? postponed_of(n) : nullptr;
+  if (rows != nullptr && !rows->give(n.values())) {
+    put_all_of(*rows);
+    rows = nullptr;
+  }
+  slices_.emplace_back(n.values(), rows);
   n.slice = static_cast<std::uint32_t>(slices_.size());
+}
+
+template <Real T>
+void Tape<T>::postpone(Var<T> y, const RowList<T>& rows) {
+  const Node<T>& n = nodes_[y.index()];
+  if (gradient_memory_.owner_of(n.block) != y.index()) {  // a step's place in the memory of all
+    const View<T> to = writable(y.index());
+    for (Index r = 0; r < to.rows; ++r) std::copy_n(rows.row(r), to.cols, to.row(r));
+    return;
+  }
+  const std::span<bool> apart = room<bool>(rows.rows);
+  std::ranges::fill(apart, false);
+  gradient_memory_.note_postponed(n.block);
+  postponed_.push_back(new (payloads_.allocate(sizeof(detail::PostponedRows<T>)).data)
+                           detail::PostponedRows<T>{n.block, writable(y.index()), rows, apart});
+}
+
+template <Real T>
+detail::PostponedRows<T>* Tape<T>::postponed_of(const Node<T>& n) const {
+  return *std::ranges::find(postponed_, n.block, &detail::PostponedRows<T>::block);
+}
+
+template <Real T>
+void Tape<T>::put_all_of(detail::PostponedRows<T>& rows) const {
+  rows.put_others();
+  for (const detail::ExclusiveSlice<T>& slice : slices_)
+    if (slice.takes_from(rows)) slice.put_all();
+}
+
+template <Real T>
+void Tape<T>::put_postponed(const Node<T>& n) const {
+  if (n.slice != 0)
+    slices_[n.slice - 1].put(n.values());
+  else
+    put_all_of(*postponed_of(n));
 }
 
 template <Real T>

@@ -221,10 +221,22 @@ class Tape {
     return {scratch_.allocate<U>(static_cast<std::size_t>(count)), static_cast<std::size_t>(count)};
   }
 
-  View<const T> values(std::uint32_t index) const { return nodes_[index].values(); }
+  View<const T> values(std::uint32_t index) const {
+    const Node<T>& n = nodes_[index];
+    put_rows(n);
+    return n.values();
+  }
   View<T> writable(std::uint32_t index) const {
     const Node<T>& n = nodes_[index];
     return {n.value, n.shape.rows(), n.shape.cols(), n.stride};
+  }
+  /// Row i of `y`, a new value, is row i of `rows`, which live until the tape is rewound: it is put there when it is
+  /// read.
+  void postpone(Var<T> y, const RowList<T>& rows);
+  /// What a product in the place of `x` is added to, after consume(x) allowed it.
+  Addend<T> addend(Var<T> x) const {
+    const Node<T>& n = nodes_[x.index()];
+    return slices_[n.slice - 1].addend(n.values());
   }
   /// During backward: does anyone want the gradient of this value?
   bool wanted(std::uint32_t index) const {
@@ -347,11 +359,21 @@ class Tape {
   void note_read(const Node<T>& n) {
     // What reads the result of addmm does not read the slab it lies in.
     if (n.leaf != 0 || n.over) return;
-    if (n.slice == 0) [[likely]]
+    if (n.slice == 0) [[likely]] {
+      put_rows(n);
       gradient_memory_.note_read(n.block);
-    else
+    } else {
       slices_[n.slice - 1].note_read(n.values());
+    }
   }
+  /// Before a value is read: what was postponed of it.
+  void put_rows(const Node<T>& n) const {
+    if (gradient_memory_.is_postponed(n.block) && !n.over) [[unlikely]]
+      put_postponed(n);
+  }
+  void put_postponed(const Node<T>& n) const;
+  void put_all_of(detail::PostponedRows<T>& rows) const;
+  detail::PostponedRows<T>* postponed_of(const Node<T>& n) const;
   using SinkFor = std::function<Gradient<T>*(std::uint32_t, const Parameter<T>&)>;
   void sweep(Var<T> y, const T* seed, const SinkFor& sink_for);
   void start_sweep(Var<T> y, const SinkFor& sink_for);
@@ -378,6 +400,7 @@ class Tape {
   Watcher<T>* watcher_ = nullptr;
   Places places_;
   std::vector<detail::ExclusiveSlice<T>> slices_;
+  std::vector<detail::PostponedRows<T>*> postponed_;
   std::vector<std::unique_ptr<Op<T>>> alias_ops_;
   std::unique_ptr<Tape> inner_;
   std::size_t inner_bytes_ = 0;  // the most that the inner tape has held since the last rewind

@@ -9,7 +9,9 @@ Shape Var<T>::shape() const {
 
 template <Real T>
 View<const T> Var<T>::values() const {
-  return tape().checked(*this, "value").values();
+  const Node<T>& n = tape().checked(*this, "value");
+  tape().put_rows(n);
+  return n.values();
 }
 
 template <Real T>
@@ -31,6 +33,7 @@ template <Real T>
 T Var<T>::item() const {
   const Node<T>& n = tape().checked(*this, "item");
   tape().template require<ShapeError>(n.shape.size() == 1, "item: one element is needed, not {}", n.shape);
+  tape().put_rows(n);
   return n.value[0];
 }
 

@@ -26,6 +26,8 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
   detail::FetchAhead& ahead = detail::FetchAhead::of_thread();
   T* const c = t.c;
   const Index c_row = t.c_row;
+  const T* const* const rows = t.rows;
+  const auto row_to_load = [&](Index r) { return rows == nullptr ? c + r * c_row : rows[r] + t.column; };
   alignas(alignment) std::array<T, static_cast<std::size_t>(most_rows * panel<T>)> edge;
   alignas(alignment) std::array<T, static_cast<std::size_t>(panel<T>)> edge_bias;
   if (cols < width && t.bias != nullptr) t.bias = std::copy_n(t.bias, cols, edge_bias.data()) - cols;
@@ -46,12 +48,14 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
     const Compute<T> run = tiles<T>[static_cast<std::size_t>(also)][registers - 1][static_cast<std::size_t>(here - 1)];
     if (cols == width) {
       t.c = c + r * c_row;
+      t.rows = rows == nullptr ? nullptr : rows + r;
       run(t);
     } else {
       t.c = edge.data();
       t.c_row = width;
+      t.rows = nullptr;
       if (t.load_c)
-        for (Index k = 0; k < here; ++k) std::copy_n(c + (r + k) * c_row, cols, edge.data() + k * width);
+        for (Index k = 0; k < here; ++k) std::copy_n(row_to_load(r + k), cols, edge.data() + k * width);
       run(t);
       for (Index k = 0; k < here; ++k) std::copy_n(edge.data() + k * width, cols, c + (r + k) * c_row);
     }
@@ -66,10 +70,12 @@ void panel_rows(Tile<T> t, const Left<T>& a, Index cols) {
 
 /// The same of one column of B, whose elements lie side by side.
 template <Real T>
-void lone_column(const Left<T>& a, const T* column, Index depth, T* c, Index c_row, const T* bias, bool load_c) {
+void lone_column(const Left<T>& a, const T* column, Index depth, T* c, Index c_row, const T* bias,
+                 const Addend<T>& addend) {
   const auto put = [&](Index row, T sum) {
     T& to = c[row * c_row];
-    to = (load_c ? to + sum : sum) + (bias != nullptr ? *bias : T(0));
+    const T* const from = addend.rows == nullptr ? &to : addend.rows[row] + addend.column;
+    to = (addend.any ? *from + sum : sum) + (bias != nullptr ? *bias : T(0));
   };
   if (!a.in_tiles) {
     for (Index r = 0, count = a.rows.total(); r < count; ++r) put(r, simd::dot(a.data + r * a.stride, column, depth));
@@ -105,11 +111,12 @@ T* allocate(Index count) {
 
 /// The product, `at_once` rows at a time.
 template <Real T, class A, class Right>
-void multiply(Trans ta, const A& a, const Right& b, View<T> c, const T* bias, bool accumulate, Index at_once) {
+void multiply(Trans ta, const A& a, const Right& b, View<T> c, const T* bias, const Addend<T>& addend, Index at_once) {
   const Index depth = ta == Trans::yes ? a.rows : a.cols;
   if (depth == 0)
     for (Index r = 0; r < c.rows; ++r) {
-      if (!accumulate) std::fill_n(c.row(r), c.cols, T(0));
+      if (!addend.any) std::fill_n(c.row(r), c.cols, T(0));
+      if (addend.rows != nullptr) std::copy_n(addend.rows[r] + addend.column, c.cols, c.row(r));
       if (bias != nullptr) simd::add_scaled(T(1), bias, c.row(r), c.cols);
     }
   if (c.cols == 0) return;
@@ -121,17 +128,21 @@ void multiply(Trans ta, const A& a, const Right& b, View<T> c, const T* bias, bo
     for (Index s = 0, k = 0; s < stretches.count; k += stretches[s++]) {
       const Index rows = std::min(at_once, c.rows - m), here = stretches[s];
       const Left<T> left = left_of<T>(ta, a, m, k, here, Parts(rows, tile_height), rows);
-      const bool load_c = accumulate || k > 0;
+      const auto addend_of = [&](Index n) {
+        if (k > 0) return Addend<T>(true);
+        return addend.rows == nullptr ? addend : Addend<T>(addend.rows + m, addend.column + n);
+      };
       const auto bias_of = [&](Index n) { return bias == nullptr || k > 0 ? nullptr : bias + n; };
       for (Index p = 0, n = 0; p < panels.count; n += panels[p++] * lanes<T>) {
         const Index cols = std::min(panels[p] * lanes<T>, in_panels - n);
         const Panel<T> right = b.panel(n, cols, k, here);
-        panel_rows<T>({nullptr, 0, 0, right.rows, right.row, c.row(m) + n, c.stride, here, bias_of(n), load_c,
-                       right.next, right.packed},
+        const Addend<T> from = addend_of(n);
+        panel_rows<T>({nullptr, 0, 0, right.rows, right.row, c.row(m) + n, c.stride, here, bias_of(n), from.any,
+                       from.rows, from.column, right.next, right.packed},
                       left, cols);
       }
       for (Index n = in_panels; n < c.cols; ++n)
-        lone_column<T>(left, b.column(n, k, here), here, c.row(m) + n, c.stride, bias_of(n), load_c);
+        lone_column<T>(left, b.column(n, k, here), here, c.row(m) + n, c.stride, bias_of(n), addend_of(n));
     }
 }
 
@@ -150,14 +161,16 @@ void gemm_naive(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c,
 }
 
 template <Real T>
-void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias) {
+void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, std::type_identity_t<Addend<T>> addend,
+          const T* bias) {
   alignas(alignment) OnePanel<T> packed;
-  multiply<T>(ta, a, PlainRight<T>{tb, b, c.rows, packed}, c, bias, accumulate, row_block_that_packs);
+  multiply<T>(ta, a, PlainRight<T>{tb, b, c.rows, packed}, c, bias, addend, row_block_that_packs);
 }
 
 template <Real T>
-void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumulate, const T* bias) {
-  multiply<T>(ta, a, PackedRight<T>{b}, c, bias, accumulate, row_block);
+void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, std::type_identity_t<Addend<T>> addend,
+          const T* bias) {
+  multiply<T>(ta, a, PackedRight<T>{b}, c, bias, addend, row_block);
 }
 
 template <Real T>
@@ -197,10 +210,10 @@ void Packed<T>::assign(Trans tb, View<const T> b) {
       pack_column<T>(b, n, 0, rows_, to);
 }
 
-template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, bool, const float*);
-template void gemm(Trans, View<const double>, Trans, View<const double>, View<double>, bool, const double*);
-template void gemm(Trans, View<const float>, const Packed<float>&, View<float>, bool, const float*);
-template void gemm(Trans, View<const double>, const Packed<double>&, View<double>, bool, const double*);
+template void gemm(Trans, View<const float>, Trans, View<const float>, View<float>, Addend<float>, const float*);
+template void gemm(Trans, View<const double>, Trans, View<const double>, View<double>, Addend<double>, const double*);
+template void gemm(Trans, View<const float>, const Packed<float>&, View<float>, Addend<float>, const float*);
+template void gemm(Trans, View<const double>, const Packed<double>&, View<double>, Addend<double>, const double*);
 template void gemm_rows(const RowList<float>&, View<const float>, View<float>, bool);
 template void gemm_rows(const RowList<double>&, View<const double>, View<double>, bool);
 template void gemm_rows(const RowList<float>&, const RowList<float>&, View<float>, bool);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
 
 #include <unroll/autograd/tensor/tensor.h>
 
@@ -10,10 +11,32 @@ enum class Trans : bool { no, yes };
 
 constexpr Trans turned(Trans t) { return t == Trans::no ? Trans::yes : Trans::no; }
 
-/// C = op(A) op(B) + (accumulate ? C : 0) + the row `bias` if there is one, where op transposes on request. C must not
-/// overlap A or B. A row of C is the same to the bit however many rows there are.
+/// A matrix whose rows lie anywhere.
 template <Real T>
-void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, bool accumulate, const T* bias = nullptr);
+struct RowList {
+  const T* const* at;
+  Index rows, cols;
+
+  const T* row(Index r) const { return at[r]; }
+};
+
+/// What a product is added to: nothing (false), what is in C (true), or rows that lie elsewhere, from a column of
+/// theirs on.
+template <Real T>
+struct Addend {
+  bool any;
+  const T* const* rows = nullptr;
+  Index column = 0;
+
+  Addend(bool accumulate) : any(accumulate) {}
+  Addend(const T* const* rows, Index column) : any(true), rows(rows), column(column) {}
+};
+
+/// C = op(A) op(B) + addend + the row `bias` if there is one, where op transposes on request. C must not overlap A or
+/// B. A row of C is the same to the bit however many rows there are.
+template <Real T>
+void gemm(Trans ta, View<const T> a, Trans tb, View<const T> b, View<T> c, std::type_identity_t<Addend<T>> addend,
+          const T* bias = nullptr);
 
 /// The right operand of products, op(B), in the order the kernel reads it: worth making for what several products
 /// share.
@@ -37,7 +60,8 @@ class Packed {
 
 /// The same product with a right operand that was packed before.
 template <Real T>
-void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, bool accumulate, const T* bias = nullptr);
+void gemm(Trans ta, View<const T> a, const Packed<T>& b, View<T> c, std::type_identity_t<Addend<T>> addend,
+          const T* bias = nullptr);
 
 /// The same product by three loops: what the others are checked against.
 template <Real T>

@@ -4,15 +4,6 @@
 
 namespace unroll::inline UNROLL_ISA {
 
-/// A matrix whose rows lie anywhere.
-template <Real T>
-struct RowList {
-  const T* const* at;
-  Index rows, cols;
-
-  const T* row(Index r) const { return at[r]; }
-};
-
 /// C = A^T B + (accumulate ? C : 0), of as many rows of A as of B, as gemm.
 template <Real T>
 void gemm_rows(const RowList<T>& a, View<const T> b, View<T> c, bool accumulate);

@@ -76,6 +76,8 @@ struct Tile {
   Index depth;
   const T* bias;  // of the columns, or null
   bool load_c;
+  const T* const* rows;  // which are loaded instead of C, or null; their columns `column` and on
+  Index column;
   const T* next;  // what will be needed soon: with each row of the depth a line of it is fetched, past the first cache
   T* packed;      // where the panel is packed while it is read for the first time
 };
@@ -139,10 +141,16 @@ void compute(const Tile<T>& t) {
 #pragma GCC unroll 2
   for (; k < depth; ++k) step();
   if (t.load_c) {
+    const auto add = [&](auto row) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[r][v] += Batch<T>::load_unaligned(c + r * c_row + v * w);
+        for (int v = 0; v < V; ++v) sums[r][v] += Batch<T>::load_unaligned(row(r) + v * w);
+    };
+    if (t.rows == nullptr)
+      add([&](int r) { return c + r * c_row; });
+    else
+      add([&](int r) { return t.rows[r] + t.column; });
   }
   if (const T* const bias = t.bias; bias != nullptr) {
 #pragma GCC unroll 4

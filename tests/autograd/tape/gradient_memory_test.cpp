@@ -42,6 +42,30 @@ TEST_CASE("a sequence's gradient is zeroed step by step, when it is first reache
   CHECK(memory[8] == 2.0f);
 }
 
+TEST_CASE("to reach columns that are claimed leaves the others to who claims them") {
+  for (const Shape& shape : {Shape{2, 8}, Shape{1, 2, 8}, Shape{2, 2, 8}}) {
+    std::vector<float> memory(static_cast<std::size_t>(shape.size()), 9.0f);
+    GradientMemory<float> gradients;
+    const std::uint32_t block = gradients.add(memory.data(), shape, 1);
+    const auto columns = [&](Index first, Index last) {
+      return node(memory.data() + first, block, shape.with(-1, last - first), 8);
+    };
+    const auto untouched = [&] { return std::ranges::count(memory, 9.0f) == shape.size(); };
+    gradients.start();
+    CHECK(gradients.claim(columns(3, 8)));
+    gradients.reach(columns(3, 8));
+    gradients.reach(columns(4, 6));
+    CHECK(untouched());
+    CHECK(gradients.claim(columns(0, 2)));
+    gradients.reach(columns(0, 2));
+    CHECK(untouched());
+    gradients.reach(columns(1, 4));  // column 2 is nobody's
+    CHECK(std::ranges::count(memory, 0.0f) == shape.rows());
+    CHECK(memory[2] == 0.0f);
+    CHECK(!gradients.claim(columns(2, 3)));
+  }
+}
+
 TEST_CASE("who claims a gradient overwrites it, and only the first can") {
   std::vector<float> memory(2 * 8, 9.0f);
   GradientMemory<float> gradients;

@@ -138,6 +138,37 @@ TEST_CASE_TEMPLATE("gemm: a bias is added to every row once", T, float, double) 
       }
 }
 
+TEST_CASE_TEMPLATE("gemm: added to rows that lie elsewhere, it is what it is added to the same rows in C, to the bit",
+                   T, float, double) {
+  for (const Index k : {0, 3, 40, 1100})
+    for (const Index n : {1, 16, 33, 65, 130})
+      for (const Index m : {1, 7, 300})
+        for (const Trans ta : {Trans::no, Trans::yes})
+          for (const bool with_bias : {false, true}) {
+            CAPTURE(m);
+            CAPTURE(k);
+            CAPTURE(n);
+            Rng rng(3);
+            Framed<T> a(ta == Trans::no ? m : k, ta == Trans::no ? k : m, 1, rng), b(k, n, 2, rng), bias(1, n, 0, rng);
+            Framed<T> few(4, n + 7, 3, rng), c(m, n, 1, rng), packed = c, expected = c;
+            std::vector<const T*> at;
+            for (Index r = 0; r < m; ++r) {
+              at.push_back(few.view().row(r * r % 4));
+              std::copy_n(at.back() + 5, n, expected.view().row(r));
+            }
+            const T* const row = with_bias ? bias.view().data : nullptr;
+            Packed<T> right;
+            right.assign(Trans::no, b.view());
+            gemm<T>(ta, a.view(), Trans::no, b.view(), expected.view(), true, row);
+            gemm<T>(ta, a.view(), Trans::no, b.view(), c.view(), Addend<T>(at.data(), 5), row);
+            gemm<T>(ta, a.view(), right, packed.view(), Addend<T>(at.data(), 5), row);
+            for (Index r = 0; r < m; ++r) {
+              REQUIRE(std::equal(c.view().row(r), c.view().row(r) + n, expected.view().row(r)));
+              REQUIRE(std::equal(packed.view().row(r), packed.view().row(r) + n, expected.view().row(r)));
+            }
+          }
+}
+
 TEST_CASE_TEMPLATE("gemm: a row is the same to the bit among few rows, among many, and by a packed operand", T, float,
                    double) {
   constexpr Index many = 830;  // more than any block of rows
