@@ -42,7 +42,10 @@ class GradientMemory {
   /// Zeroes what is not reached of a node's gradient: then all is, and can be added to.
   void reach(const Node<T>& n) {
     const Block& block = blocks_[n.block];
-    if (block.units != 1 || !reached_.all(block.first)) reach_units(n, block);
+    if (block.units == 1 && !reached_.some_columns(block.first)) [[likely]]
+      reached_.zero_rest(block.first, block.gradient_of(0));
+    else
+      reach_units(n, block);
   }
   /// If nothing of a node's gradient is reached, and that can be told, then all is now: returns whether. The memory
   /// holds anything then.

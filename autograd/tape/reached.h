@@ -21,8 +21,8 @@ class Reached {
   void resize(std::size_t units) { states_.resize(units); }
 
   bool any(std::uint32_t unit) const { return states_[unit] != nothing; }
-  bool all(std::uint32_t unit) const { return states_[unit] == whole; }
-  /// Whether it is known that the columns first .. last of its rows of `width` elements are.
+  bool some_columns(std::uint32_t unit) const { return states_[unit] >= some; }
+  /// Whether it is known that the columns first .. last of its rows of `width` elements are reached.
   bool all(std::uint32_t unit, Index first, Index last, Index width) const;
   void mark_all(std::uint32_t unit) { states_[unit] = whole; }
   /// Whether it is known that of the columns first .. last of its rows of `width` elements nothing is reached.

@@ -21,6 +21,7 @@ class FetchAhead {
   void clear() { first_ = end_ = 0; }
   /// Adds memory, to what touches it if there is such. What there is no place for is not fetched.
   void add(const void* data, Index bytes) {
+    if (bytes <= 0) return;
     Range added{static_cast<const char*>(data), static_cast<const char*>(data) + bytes};
     for (Range& r : std::span(ranges_).first(end_))
       if (added.begin <= r.end && r.begin <= added.end) {

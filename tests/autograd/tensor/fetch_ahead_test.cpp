@@ -16,6 +16,7 @@ TEST_CASE("fetch ahead: what was asked for comes line by line, what touches as o
   ahead.add(at + 8 * FetchAhead::line, 10);
   ahead.add(at + FetchAhead::line, FetchAhead::line + 5);  // touches the first from below
   ahead.add(at + 3 * FetchAhead::line, 8);                 // lies in it
+  ahead.add(at + 6 * FetchAhead::line, 0);
   CHECK(ahead.take<char>(2) == at + FetchAhead::line);
   CHECK(ahead.take<char>(2) == at + 3 * FetchAhead::line);
   CHECK(ahead.take<char>(2) == at + 8 * FetchAhead::line);
