@@ -163,20 +163,19 @@ struct LinearCrossEntropy {
       const View<T> e = kept.empty() ? d : kept_of(at);
       if (kept.empty()) make_logits(Right<T>(across, of_classes(values(weight), at.first, at.count), false), at, d);
       constexpr Index few = 8;  // rows that stay in the nearest cache until the bias has taken them
-      for (Index r = 0, row = at.row; r < at.rows; ++r, ++row) {
-        if (db != nullptr && r % few == 0 && r > 0)
-          simd::add_rows(d.row(r - few), d.stride, few, db + at.first, at.count);
-        if (!targets.counts(row)) {
-          std::fill_n(d.row(r), at.count, T(0));
-          continue;
+      for (Index begin = 0; begin < at.rows; begin += few) {
+        const Index end = std::min(at.rows, begin + few);
+        for (Index r = begin; r < end; ++r) {
+          const Index row = at.row + r;
+          if (!targets.counts(row)) {
+            std::fill_n(d.row(r), at.count, T(0));
+            continue;
+          }
+          if (kept.empty()) exponentials(d.row(r), at.count, known.largest.row(at.index)[row]);
+          targets.differentiate(e.row(r), d.row(r), at.first, at.count, row, targets.seed(dy, row) * targets.scale,
+                                known.share(at.index, row));
         }
-        if (kept.empty()) exponentials(d.row(r), at.count, known.largest.row(at.index)[row]);
-        targets.differentiate(e.row(r), d.row(r), at.first, at.count, row, targets.seed(dy, row) * targets.scale,
-                              known.share(at.index, row));
-      }
-      if (db != nullptr && at.rows > 0) {
-        const Index rest = (at.rows - 1) % few + 1;
-        simd::add_rows(d.row(at.rows - rest), d.stride, rest, db + at.first, at.count);
+        if (db != nullptr) simd::add_rows(d.row(begin), d.stride, end - begin, db + at.first, at.count);
       }
       if (dh.data != nullptr) right.product(d, dh.rows_between(at.row, at.row + at.rows), !fresh_h || at.index > 0);
       if (dw.data == nullptr) return;

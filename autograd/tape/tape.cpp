@@ -366,16 +366,13 @@ void Tape<T>::grant(Var<T> x, std::uint32_t recorded_before) {
 template <Real T>
 void Tape<T>::postpone(Var<T> y, const RowList<T>& rows) {
   const Node<T>& n = nodes_[y.index()];
-  if (gradient_memory_.owner_of(n.block) != y.index()) {  // a step's place in the memory of all
-    const View<T> to = writable(y.index());
-    for (Index r = 0; r < to.rows; ++r) std::copy_n(rows.row(r), to.cols, to.row(r));
-    return;
-  }
-  const std::span<bool> apart = room<bool>(rows.rows);
-  std::ranges::fill(apart, false);
+  detail::PostponedRows<T> postponed{n.block, writable(y.index()), rows, {}};
+  // A step's place in the memory of all has no block of its own.
+  if (gradient_memory_.owner_of(n.block) != y.index()) return postponed.put(0, rows.rows, 0, rows.cols);
+  postponed.apart = room<bool>(rows.rows);
+  std::ranges::fill(postponed.apart, false);
   gradient_memory_.note_postponed(n.block);
-  postponed_.push_back(new (payloads_.allocate(sizeof(detail::PostponedRows<T>)).data)
-                           detail::PostponedRows<T>{n.block, writable(y.index()), rows, apart});
+  postponed_.push_back(new (payloads_.allocate(sizeof(postponed)).data) detail::PostponedRows<T>(postponed));
 }
 
 template <Real T>

@@ -101,10 +101,6 @@ Outcome run(const Recurrent<ReadingCell>& layer, const Parameter<double>& table,
   return result;
 }
 
-}  // namespace
-
-namespace {
-
 /// A cell whose output is a product of looked-up rows: it lies in the memory of all steps' outputs.
 struct LookingCell {
   using State = Var<double>;
